@@ -1,0 +1,310 @@
+"""How much agent i listens to agent j: doubly stochastic weights W from a graph.
+
+    (W x)_i = sum_j W[i, j] x_j
+
+Every function returns a float64 array ``[N, N]`` with non-negative entries whose rows and columns
+sum to one, so that mixing keeps the average. How fast it brings agents together is ``rho(W)``:
+``‖W x - x̄‖ <= rho ‖x - x̄‖``. Derived in book/mixing.md.
+
+>>> from dsbo import graphs
+>>> rho(metropolis(graphs.complete(4)))
+0.0
+>>> round(rho(uniform(graphs.ring(6), self_weight=0.5)), 12)
+0.75
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import networkx as nx
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Weights = NDArray[np.float64]
+
+__all__ = ["average", "check", "lambda_min", "laplacian", "lazy", "metropolis", "rho", "uniform"]
+
+
+def metropolis(G: nx.Graph[int]) -> Weights:
+    """Return the weights ``1 / (1 + max(d_i, d_j))`` on edges, the rest on the diagonal.
+
+    They fit every connected undirected graph, and agents need only the degrees of their
+    neighbours. Degrees are those of the simple graph: a double edge counts once.
+
+    Parameters
+    ----------
+    G : networkx.Graph
+        Undirected graph on the agents 0, …, N-1.
+
+    Returns
+    -------
+    ndarray, float64, [N, N]
+        Symmetric and doubly stochastic.
+
+    Raises
+    ------
+    ValueError
+        If the graph is directed, empty, has self-loops or other labels than 0, …, N-1.
+
+    Examples
+    --------
+    >>> from dsbo import graphs
+    >>> metropolis(graphs.path(3)).round(3)
+    array([[0.667, 0.333, 0.   ],
+           [0.333, 0.333, 0.333],
+           [0.   , 0.333, 0.667]])
+    """
+    A = _adjacency(_undirected(G), multiplicity=False)
+    degree = A.sum(axis=1)
+    return _fill_diagonal(A / (1 + np.maximum(degree[:, None], degree[None, :])))
+
+
+def laplacian(G: nx.Graph[int]) -> Weights:
+    """Return ``I - 2 V / (3 rho_max(V))`` with V the Laplacian of the simple graph.
+
+    All eigenvalues lie in [1/3, 1], whatever the graph is, and so rho is at least 1/3 for N > 1.
+    Qiu et al. 2023 (DIAMOND), section on experiments.
+
+    Parameters
+    ----------
+    G : networkx.Graph
+        Undirected graph on the agents 0, …, N-1.
+
+    Returns
+    -------
+    ndarray, float64, [N, N]
+        Symmetric and doubly stochastic.
+
+    Raises
+    ------
+    ValueError
+        As for `metropolis`.
+
+    Examples
+    --------
+    >>> from dsbo import graphs
+    >>> round(rho(laplacian(graphs.complete(5))), 12)
+    0.333333333333
+    """
+    A = _adjacency(_undirected(G), multiplicity=False)
+    V = np.diag(A.sum(axis=1)) - A
+    top = float(np.linalg.eigvalsh(V)[-1])
+    return np.eye(len(A)) if top <= 0 else _fill_diagonal(2 * A / (3 * top))
+
+
+def uniform(G: nx.Graph[int], self_weight: float | None = None) -> Weights:
+    """Share equally over a closed neighbourhood: for regular graphs, also directed ones.
+
+    Edges count as often as their ``weight`` says, so a 2 × b torus has four shares to others.
+
+    Parameters
+    ----------
+    G : networkx.Graph or networkx.DiGraph
+        Regular graph: each agent sends and receives on the same number of edges.
+    self_weight : float, optional
+        Share an agent keeps, 0 <= a < 1; its neighbours share the other 1 - a (on a ring: the
+        *adjusted ring*). By default an agent's own share equals that of one edge.
+
+    Returns
+    -------
+    ndarray, float64, [N, N]
+        Doubly stochastic; symmetric if G is undirected.
+
+    Raises
+    ------
+    ValueError
+        If the graph is not regular, or self_weight is not in [0, 1).
+
+    Examples
+    --------
+    >>> from dsbo import graphs
+    >>> uniform(graphs.ring(4), self_weight=0.5)
+    array([[0.5 , 0.25, 0.  , 0.25],
+           [0.25, 0.5 , 0.25, 0.  ],
+           [0.  , 0.25, 0.5 , 0.25],
+           [0.25, 0.  , 0.25, 0.5 ]])
+    """
+    A = _adjacency(G, multiplicity=True)
+    degree = A.sum(axis=1)
+    if np.any(degree != degree[0]) or np.any(A.sum(axis=0) != degree[0]):
+        shown = np.array2string(degree.astype(int), threshold=8, edgeitems=3)
+        raise ValueError(f"the graph is not regular: degrees {shown}; use mixing.metropolis")
+    if self_weight is not None and not 0 <= self_weight < 1:
+        raise ValueError(f"self_weight = {self_weight} is not in [0, 1); give the share kept")
+    if degree[0] == 0:
+        return np.eye(len(A))
+    own = 1 / (1 + degree[0]) if self_weight is None else float(self_weight)
+    W: Weights = own * np.eye(len(A)) + (1 - own) / degree[0] * A
+    return W
+
+
+def lazy(W: ArrayLike | torch.Tensor) -> Weights:
+    """Return ``(I + W) / 2``: no eigenvalue is negative any more, at the price of a larger rho.
+
+    Examples
+    --------
+    >>> lazy([[0.0, 1.0], [1.0, 0.0]])
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
+    """
+    W = _square(W)
+    out: Weights = (np.eye(len(W)) + W) / 2
+    return out
+
+
+def average(N: int) -> Weights:
+    """Return ``11ᵀ / N``: one round gives every agent the mean, as a server would.
+
+    Examples
+    --------
+    >>> average(2)
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
+    """
+    if isinstance(N, bool) or not isinstance(N, (int, np.integer)):
+        raise TypeError(f"N must be an integer, got {N!r}; use int(N)")
+    if N < 1:
+        raise ValueError(f"N = {N} is too small; give N >= 1")
+    return np.full((N, N), 1 / N)
+
+
+def rho(W: ArrayLike | torch.Tensor) -> float:
+    """Return ``‖W - 11ᵀ/N‖₂``, the factor by which a round shrinks disagreement.
+
+    For symmetric W it is the second largest modulus of an eigenvalue. 0 means that one round
+    averages exactly, 1 that some disagreement never fades.
+
+    Examples
+    --------
+    >>> rho([[0.75, 0.25], [0.25, 0.75]])
+    0.5
+    """
+    W = _square(W)
+    return float(np.linalg.norm(W - 1 / len(W), ord=2))
+
+
+def lambda_min(W: ArrayLike | torch.Tensor) -> float:
+    """Return the smallest real part of an eigenvalue of W.
+
+    Methods that use ``W`` twice a round (EXTRA, exact diffusion) need it above -1/3.
+
+    Examples
+    --------
+    >>> lambda_min([[0.25, 0.75], [0.75, 0.25]])
+    -0.5
+    """
+    W = _square(W)
+    if np.allclose(W, W.T, rtol=0, atol=1e-14):
+        return float(np.linalg.eigvalsh(W)[0])
+    return float(np.linalg.eigvals(W).real.min())
+
+
+def check(W: ArrayLike | torch.Tensor, agents: int | None = None) -> Weights:
+    """Return W as float64 if it may be mixed with, otherwise say what is wrong.
+
+    Sums may be off by 1e-10 (by 1e-6 where W came in less than double precision).
+
+    Parameters
+    ----------
+    W : array_like or torch.Tensor, [N, N]
+        Weights in the row convention.
+    agents : int, optional
+        The N that is meant.
+
+    Returns
+    -------
+    ndarray, float64, [N, N]
+        A copy.
+
+    Raises
+    ------
+    ValueError
+        If W is not square, not finite, not of size `agents`, has a negative entry, is not doubly
+        stochastic, or its graph is not strongly connected.
+
+    Examples
+    --------
+    >>> check([[0.5, 0.5], [0.3, 0.7]])
+    Traceback (most recent call last):
+    ...
+    ValueError: W is not doubly stochastic: columns sum to [0.8 1.2]; use mixing.metropolis
+    """
+    short = getattr(W, "dtype", None) in (torch.float32, torch.float16, torch.bfloat16) or (
+        isinstance(W, np.ndarray) and W.dtype in (np.float32, np.float16)
+    )
+    W = _square(W)
+    if agents is not None and len(W) != agents:
+        raise ValueError(f"W is for {len(W)} agents, not {agents}; build it on a graph of {agents}")
+    tol = 1e-6 if short else 1e-10
+    _require_doubly_stochastic(W, tol)
+    _require_connected(W, tol)
+    return W
+
+
+def _require_doubly_stochastic(W: Weights, tol: float) -> None:
+    if W.min() < -tol:
+        i, j = np.unravel_index(W.argmin(), W.shape)
+        raise ValueError(
+            f"W[{i}, {j}] = {W.min():.6g} is negative; use mixing.metropolis or mixing.lazy"
+        )
+    for axis, name in ((1, "rows"), (0, "columns")):
+        sums = W.sum(axis=axis)
+        if np.abs(sums - 1).max() > tol:
+            shown = np.array2string(sums, precision=6, threshold=8, edgeitems=3)
+            raise ValueError(
+                f"W is not doubly stochastic: {name} sum to {shown}; use mixing.metropolis"
+            )
+
+
+def _require_connected(W: Weights, tol: float) -> None:
+    support = np.abs(W) > tol
+    G = nx.from_numpy_array(support, create_using=nx.DiGraph)
+    if not nx.is_strongly_connected(G):
+        parts = [sorted(part) for part in nx.strongly_connected_components(G)]
+        raise ValueError(
+            f"the graph of W falls into {len(parts)} parts, one of them {min(parts)[:8]}; "
+            "use a connected graph (graphs.ring, graphs.erdos_renyi, …)"
+        )
+
+
+def _square(W: ArrayLike | torch.Tensor) -> Weights:
+    if isinstance(W, torch.Tensor):
+        W = W.detach().to("cpu", torch.float64).numpy()
+    out: Weights = np.array(W, dtype=np.float64)
+    if out.ndim != 2 or out.shape[0] != out.shape[1] or out.size == 0:
+        raise ValueError(f"W has shape {out.shape}; give a square matrix [N, N]")
+    if not np.isfinite(out).all():
+        i, j = np.argwhere(~np.isfinite(out))[0]
+        raise ValueError(f"W[{i}, {j}] = {out[i, j]} is not finite; check how W was computed")
+    return out
+
+
+def _undirected(G: nx.Graph[int]) -> nx.Graph[int]:
+    if G.is_directed():
+        raise ValueError("the graph is directed; use mixing.uniform, or G.to_undirected() first")
+    return G
+
+
+def _adjacency(G: nx.Graph[int], multiplicity: bool) -> Weights:
+    """Return A with A[i, j] = how many edges carry messages from j to i."""
+    N = G.number_of_nodes()
+    if N == 0 or set(G) != set(range(N)):
+        raise ValueError(
+            f"the graph's agents are {list(G)[:8]}, not 0, …, N-1; "
+            "use networkx.convert_node_labels_to_integers"
+        )
+    if nx.number_of_selfloops(G):
+        raise ValueError(
+            "the graph has self-loops; remove them with "
+            "G.remove_edges_from(networkx.selfloop_edges(G)), own shares belong to the weights"
+        )
+    A = nx.to_numpy_array(G, nodelist=range(N)).T
+    return np.ascontiguousarray(A if multiplicity else A > 0, dtype=np.float64)
+
+
+def _fill_diagonal(W: Weights) -> Weights:
+    return W + np.diag(1 - W.sum(axis=1))

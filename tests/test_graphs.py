@@ -1,0 +1,136 @@
+import networkx as nx
+import numpy as np
+import pytest
+
+from dsbo import graphs
+
+BUILDERS = {
+    "ring": graphs.ring,
+    "path": graphs.path,
+    "star": graphs.star,
+    "complete": graphs.complete,
+    "exponential": graphs.exponential,
+    "symmetric exponential": lambda N: graphs.exponential(N, directed=False),
+    "erdos_renyi": lambda N: graphs.erdos_renyi(N, 0.5, seed=0),
+}
+
+
+@pytest.mark.parametrize("N", [1, 2, 3, 5, 8, 10])
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_graph_has_the_agents_from_zero_and_is_connected(name, N):
+    G = BUILDERS[name](N)
+    assert sorted(G) == list(range(N))
+    assert nx.number_of_selfloops(G) == 0
+    if G.is_directed():
+        assert nx.is_strongly_connected(G)
+    else:
+        assert nx.is_connected(G)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(1, 1), (1, 2), (1, 5), (2, 2), (2, 5), (3, 3), (3, 5), (4, 4)]
+)
+def test_torus_is_regular_with_multiplicities(a, b):
+    G = graphs.torus(a, b)
+    assert sorted(G) == list(range(a * b))
+    degrees = {d for _, d in G.degree(weight="weight")}
+    assert degrees == {2 * (a > 1) + 2 * (b > 1)}
+
+
+def test_torus_neighbours_are_one_step_away_in_a_row_or_a_column():
+    a, b = 3, 4
+    G = graphs.torus(a, b)
+    for i in range(a):
+        for j in range(b):
+            want = {
+                (i + 1) % a * b + j,
+                (i - 1) % a * b + j,
+                i * b + (j + 1) % b,
+                i * b + (j - 1) % b,
+            }
+            assert set(G[i * b + j]) == want
+
+
+def test_one_row_of_a_torus_is_a_ring():
+    for b in (1, 2, 3, 6):
+        assert nx.utils.graphs_equal(
+            graphs.torus(1, b), _unnamed(graphs.ring(b), graphs.torus(1, b))
+        )
+
+
+def _unnamed(G, like):
+    G.graph["name"] = like.graph["name"]
+    return G
+
+
+@pytest.mark.parametrize("m", [0, 1, 2, 3, 4])
+def test_hypercube_neighbours_differ_in_one_bit(m):
+    G = graphs.hypercube(m)
+    assert len(G) == 2**m
+    assert all((i ^ j).bit_count() == 1 for i, j in G.edges)
+    assert {d for _, d in G.degree} == {m}
+
+
+@pytest.mark.parametrize("N", [2, 3, 4, 5, 6, 8, 9, 10, 15, 16, 20])
+def test_exponential_agents_receive_from_powers_of_two_ahead(N):
+    G = graphs.exponential(N)
+    steps = range(int(np.ceil(np.log2(N))))
+    for i in range(N):
+        assert set(G.predecessors(i)) == {(i + 2**k) % N for k in steps}
+        assert G.in_degree(i) == G.out_degree(i) == len(steps)
+
+
+def test_undirected_exponential_has_every_link_both_ways():
+    G = graphs.exponential(10, directed=False)
+    assert not G.is_directed()
+    assert set(G[0]) == {1, 2, 4, 6, 8, 9}
+
+
+@pytest.mark.parametrize(
+    ("N", "p", "seed"),
+    [(5, 0.3, 1), (5, 0.5, 0), (5, 0.8, 0), (9, 0.3, 1), (9, 0.5, 0), (9, 0.8, 0)]
+    + [(15, p, 0) for p in (0.3, 0.5, 0.8)],
+)
+def test_erdos_renyi_keeps_the_first_connected_seed(N, p, seed):
+    G = graphs.erdos_renyi(N, p, seed=0)
+    assert G.graph["seed"] == seed
+    assert nx.utils.edges_equal(G.edges, nx.gnp_random_graph(N, p, seed=seed).edges)
+
+
+def test_erdos_renyi_starts_at_the_given_seed():
+    assert graphs.erdos_renyi(9, 0.5, seed=7).graph["seed"] >= 7
+
+
+def test_erdos_renyi_gives_up_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(graphs, "TRIES", 5)
+    with pytest.raises(ValueError, match=r"none of 5 draws .* p = 0.001 is connected; raise p"):
+        graphs.erdos_renyi(20, 0.001)
+
+
+@pytest.mark.parametrize("builder", [graphs.ring, graphs.path, graphs.star, graphs.complete])
+def test_agent_counts_must_be_positive_integers(builder):
+    with pytest.raises(ValueError, match=r"N = 0 is too small; give N >= 1"):
+        builder(0)
+    for wrong in (2.0, "3", True, None):
+        with pytest.raises(TypeError, match=r"N must be an integer, got .*; use int\(N\)"):
+            builder(wrong)
+    assert len(builder(np.int64(4))) == 4
+
+
+def test_other_bad_inputs_are_refused():
+    with pytest.raises(ValueError, match="b = -1"):
+        graphs.torus(3, -1)
+    with pytest.raises(ValueError, match="m = -1"):
+        graphs.hypercube(-1)
+    with pytest.raises(ValueError, match="seed = -2"):
+        graphs.erdos_renyi(3, 0.5, seed=-2)
+    for p in (-0.1, 0.0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=r"is not in \(0, 1\]"):
+            graphs.erdos_renyi(3, p)
+    with pytest.raises(TypeError, match="p must be a number"):
+        graphs.erdos_renyi(3, "half")
+
+
+def test_graphs_know_their_name():
+    assert graphs.ring(6).graph["name"] == "ring(6)"
+    assert graphs.torus(2, 5).graph["name"] == "torus(2, 5)"
