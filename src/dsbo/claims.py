@@ -1,0 +1,279 @@
+"""A page may state something only if it checks it: ``claim`` and its opposite ``refuted``.
+
+``claim`` passes if two sides agree, ``refuted`` if a perturbed identity misses by a stated margin,
+so that a reader sees that the check can fail. Both return a `Claim`, whose one line a notebook
+shows, and raise `ClaimError` otherwise. Where the environment variable ``DSBO_CLAIMS`` names a
+file, each claim, passed or not, is appended to it as one line of JSON.
+
+>>> claim("one third, three times", 3 * (1 / 3), 1.0, tol=1e-12)
+✓ one third, three times                                |error| 0 < 1e-12
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+import torch
+from sympy.logic.boolalg import BooleanAtom
+
+from dsbo.symbolic import NONZERO, at_random, is_zero
+
+__all__ = ["Claim", "ClaimError", "claim", "refuted"]
+
+WIDTH = 52
+
+
+class ClaimError(AssertionError):
+    """A claim that does not hold, or a refutation that does not refute."""
+
+
+@dataclass(frozen=True, repr=False)
+class Claim:
+    """What was claimed, and how it came out.
+
+    Attributes
+    ----------
+    text : str
+        The statement.
+    kind : {"claim", "refuted"}
+        Whether the two sides should agree or differ.
+    error : float or None
+        Largest absolute difference; None where there is none (symbols, truth values, NaN).
+    tol : float or None
+        The tolerance, or for a refutation the margin; None for exact claims.
+    ok : bool
+        Whether it came out as stated.
+
+    Examples
+    --------
+    >>> Claim("2 is even", "claim", None, None, True)
+    ✓ 2 is even                                             exactly
+    """
+
+    text: str
+    kind: str
+    error: float | None
+    tol: float | None
+    ok: bool
+
+    @property
+    def evidence(self) -> str:
+        """How the two sides compare, in a few characters."""
+        if self.error is None or self.tol is None:
+            return "exactly" if self.kind == "claim" else "refuted exactly"
+        if self.kind == "claim":
+            return f"|error| {self.error:.2g} {'<' if self.ok else '≥'} {self.tol:.2g}"
+        return f"refuted: |error| {self.error:.2g} {'≥' if self.ok else '<'} {self.tol:.2g}"
+
+    def __repr__(self) -> str:
+        return f"{'✓' if self.ok else '✗'} {self.text:<{WIDTH}}  {self.evidence}"
+
+    def _repr_html_(self) -> str:
+        text, evidence = html.escape(self.text), html.escape(self.evidence)
+        mark = "✓" if self.ok else "✗"
+        return f'<p class="claim">{mark} {text} <code>{evidence}</code></p>'
+
+
+def claim(text: str, got: Any, want: Any = True, tol: float | None = None) -> Claim:
+    """State that `got` is `want`, and raise if it is not.
+
+    Parameters
+    ----------
+    text : str
+        The statement, as the reader should see it.
+    got, want : float, array_like, torch.Tensor, sympy.Expr, sympy.Matrix, bool or int
+        The two sides, of equal shape; a scalar `want` stands for every entry. SymPy sides must
+        have a difference that simplifies to zero; truth values and integers must be equal.
+    tol : float, optional
+        Positive bound on the largest absolute difference, smaller than the largest ``|want|``
+        unless that is 0. Required for floats; with it, SymPy numbers are compared as floats.
+
+    Returns
+    -------
+    Claim
+        With ``ok=True``.
+
+    Raises
+    ------
+    ClaimError
+        If the sides differ, or one of them is not finite.
+    ValueError
+        If the claim itself is faulty: no or a useless tolerance, or unequal shapes.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> claim("a binomial formula", (x - 1) * (x + 1), x**2 - 1)
+    ✓ a binomial formula                                    exactly
+    """
+    if tol is None and _symbolic(got, want):
+        return _settle(Claim(text, "claim", None, None, is_zero(_difference(got, want))), got, want)
+    if tol is None and _exact(got, want):
+        return _settle(Claim(text, "claim", None, None, _equal(got, want)), got, want)
+    bound = _positive(tol, "tol", "claim(…, tol=1e-8)")
+    error, size = _compare(got, want)
+    if 0 < size <= bound:
+        raise ValueError(
+            f"tol = {bound:.3g} is as large as want itself (|want| <= {size:.3g}), so the claim "
+            "says nothing; give a smaller tol"
+        )
+    return _settle(
+        Claim(text, "claim", error, bound, error is not None and error < bound), got, want
+    )
+
+
+def refuted(text: str, got: Any, want: Any = True, margin: float | None = None) -> Claim:
+    """State that `got` is not `want`, and raise if it is, or nearly is.
+
+    Parameters
+    ----------
+    text : str
+        The perturbed statement.
+    got, want : float, array_like, torch.Tensor, sympy.Expr, sympy.Matrix, bool or int
+        As for `claim`. SymPy sides must have a difference that does not simplify to zero and is
+        not zero at a random point.
+    margin : float, optional
+        Positive least size of the largest absolute difference. Required for floats.
+
+    Returns
+    -------
+    Claim
+        With ``ok=True``.
+
+    Raises
+    ------
+    ClaimError
+        If the sides differ by less than the margin, or one of them is not finite.
+    ValueError
+        If the margin is missing or not positive, or the shapes differ.
+
+    Examples
+    --------
+    >>> refuted("the mean of inverses is the inverse of the mean", 0.75, 2 / 3, margin=0.05)
+    ✓ the mean of inverses is the inverse of the mean       refuted: |error| 0.083 ≥ 0.05
+    """
+    if margin is None and _symbolic(got, want):
+        return _settle(
+            Claim(text, "refuted", None, None, _differs(_difference(got, want))), got, want
+        )
+    if margin is None and _exact(got, want):
+        return _settle(Claim(text, "refuted", None, None, not _equal(got, want)), got, want)
+    bound = _positive(margin, "margin", "refuted(…, margin=0.1)")
+    error, _ = _compare(got, want)
+    ok = error is not None and error >= bound
+    return _settle(Claim(text, "refuted", error, bound, ok), got, want)
+
+
+def _settle(result: Claim, got: Any, want: Any) -> Claim:
+    """Record a claim, then return it or raise."""
+    if path := os.environ.get("DSBO_CLAIMS"):
+        fields = ("text", "kind", "error", "tol", "ok")
+        record = {name: getattr(result, name) for name in fields}
+        if page := os.environ.get("DSBO_PAGE"):
+            record = {"page": page, **record}
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        # one write to a file opened for appending: pages executed side by side share the file
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+    if result.ok:
+        return result
+    if result.error is None:
+        verb = "differs from" if result.kind == "claim" else "does not clearly differ from"
+        if result.tol is not None:
+            verb = "is not finite, or not against"
+        raise ClaimError(f"✗ {result.text}: got {_short(got)} {verb} want {_short(want)}")
+    raise ClaimError(f"{result}; got {_short(got)}, want {_short(want)}")
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 200 else text[:197] + "…"
+
+
+def _symbolic(*sides: Any) -> bool:
+    kinds = (sp.Basic, sp.MatrixBase)
+    return any(isinstance(s, kinds) and not isinstance(s, BooleanAtom) for s in sides)
+
+
+def _difference(got: Any, want: Any) -> Any:
+    shapes = [getattr(side, "shape", ()) for side in (got, want)]
+    if shapes[1] == () and shapes[0] != () and isinstance(got, sp.MatrixBase):
+        want = want * sp.ones(*got.shape)
+    elif shapes[0] != shapes[1]:
+        raise ValueError(f"got has shape {shapes[0]}, want {shapes[1]}; compare like with like")
+    return sp.Matrix(got) - sp.Matrix(want) if shapes[0] else sp.sympify(got) - sp.sympify(want)
+
+
+def _differs(difference: Any) -> bool:
+    entries = list(difference) if isinstance(difference, sp.MatrixBase) else [difference]
+    sizes = [abs(v) for e in entries if not is_zero(e) and (v := at_random(e)) is not None]
+    return any(size > NONZERO for size in sizes)
+
+
+def _exact(got: Any, want: Any) -> bool:
+    """Say whether both sides are truth values or integers, which need no tolerance."""
+    return all(_array(side).dtype.kind in "biu" for side in (got, want))
+
+
+def _equal(got: Any, want: Any) -> bool:
+    a, b = _array(got), _array(want)
+    if (a.dtype.kind == "b") != (b.dtype.kind == "b"):
+        raise ValueError(f"got {_short(got)} is not compared with want {_short(want)}; give want=…")
+    _require_shapes(a, b)
+    return bool(np.all(a == b))
+
+
+def _compare(got: Any, want: Any) -> tuple[float | None, float]:
+    """Return the largest |got - want|, None if one is not finite, and the largest |want|."""
+    a, b = _array(got), _array(want)
+    if a.dtype.kind == "b" or b.dtype.kind == "b":
+        raise ValueError(
+            "a truth value needs neither tol nor margin; give numbers, or leave it out"
+        )
+    _require_shapes(a, b)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return None, 0.0
+    return float(np.abs(a - b).max()), float(np.abs(b).max())
+
+
+def _array(side: Any) -> Any:
+    if isinstance(side, torch.Tensor):
+        side = side.detach().cpu()
+        side = side.double() if side.is_floating_point() else side
+        return side.resolve_conj().numpy()
+    if isinstance(side, BooleanAtom):
+        return np.asarray(bool(side))
+    if isinstance(side, sp.MatrixBase):
+        return np.array(sp.N(side, 20).tolist(), dtype=complex)
+    if isinstance(side, sp.Basic):
+        return np.asarray(complex(sp.N(side, 20)))
+    array = np.asarray(side)
+    if array.dtype.kind not in "biufc":
+        raise ValueError(
+            f"cannot compare {_short(side)}; give numbers, or sympy.Matrix for symbols"
+        )
+    return array
+
+
+def _require_shapes(a: Any, b: Any) -> None:
+    if b.shape not in ((), a.shape):
+        raise ValueError(f"got has shape {a.shape}, want {b.shape}; compare like with like")
+    if a.size == 0:
+        raise ValueError("there is nothing to compare: got is empty")
+
+
+def _positive(value: float | None, name: str, example: str) -> float:
+    if value is None:
+        raise ValueError(f"floats are equal up to a {name}; give one: {example}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} = {value} is not a positive number; give one: {example}")
+    return float(value)

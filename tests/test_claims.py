@@ -1,0 +1,192 @@
+import json
+from multiprocessing.pool import ThreadPool
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+
+from dsbo.claims import Claim, ClaimError, claim, refuted
+
+x, y = sp.symbols("x y")
+
+
+@pytest.fixture(autouse=True)
+def book(tmp_path, monkeypatch):
+    """The file of claims, fresh for each test."""
+    path = tmp_path / "claims.jsonl"
+    monkeypatch.setenv("DSBO_CLAIMS", str(path))
+    monkeypatch.delenv("DSBO_PAGE", raising=False)
+    return path
+
+
+def records(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+
+
+HOLDS = [
+    (0.1 + 0.2, 0.3, 1e-15),
+    (np.array([1.0, 2.0]), [1.0, 2.0 + 1e-10], 1e-9),
+    (torch.tensor([1.0, 2.0]), np.array([1.0, 2.0]), 1e-6),
+    (torch.tensor([1.0], dtype=torch.bfloat16, requires_grad=True), 1, 1e-6),
+    (np.zeros((3, 3)), 0.0, 1e-12),
+    (1 + 1j, 1 + 1.0000001j, 1e-3),
+    (np.float32(0.5), sp.Rational(1, 2), 1e-8),
+    (sp.cos(sp.pi / 5), np.cos(np.pi / 5), 1e-14),
+    (sp.Matrix([[sp.sqrt(2), 1]]), np.array([[2**0.5, 1.0]]), 1e-14),
+    (3, 3.0, 1e-9),
+]
+
+
+@pytest.mark.parametrize(("got", "want", "tol"), HOLDS)
+def test_a_float_claim_holds_within_its_tolerance(got, want, tol, book):
+    result = claim("equal", got, want, tol=tol)
+    assert result.ok
+    assert result.error < tol
+    assert records(book) == [
+        {"text": "equal", "kind": "claim", "error": result.error, "tol": tol, "ok": True}
+    ]
+
+
+def test_a_failing_claim_raises_and_is_recorded(book):
+    with pytest.raises(ClaimError, match=r"✗ a wrong one .*\|error\| 0.5 ≥ 0.1; got 1.5, want 1"):
+        claim("a wrong one", got=1.5, want=1.0, tol=0.1)
+    assert records(book) == [
+        {"text": "a wrong one", "kind": "claim", "error": 0.5, "tol": 0.1, "ok": False}
+    ]
+    assert issubclass(ClaimError, AssertionError)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), np.array([1.0, np.nan])])
+@pytest.mark.parametrize("state", [claim, refuted])
+def test_what_is_not_finite_neither_holds_nor_refutes(state, bad, book):
+    how = {"tol": 0.1} if state is claim else {"margin": 0.1}
+    with pytest.raises(ClaimError, match="not finite"):
+        state("not a number", bad, np.ones_like(bad), **how)
+    assert records(book)[0]["ok"] is False
+    assert records(book)[0]["error"] is None
+
+
+@pytest.mark.parametrize("tol", [0, -1e-8, float("nan"), float("inf")])
+def test_tolerances_must_be_positive(tol):
+    with pytest.raises(ValueError, match=r"tol = .* is not a positive number; give one"):
+        claim("equal", 1.0, 1.0, tol=tol)
+    with pytest.raises(ValueError, match=r"margin = .* is not a positive number; give one"):
+        refuted("equal", 1.0, 2.0, margin=tol)
+
+
+def test_floats_need_a_tolerance():
+    with pytest.raises(ValueError, match=r"floats are equal up to a tol; give one: claim"):
+        claim("equal", 1.0, 1.0)
+    with pytest.raises(ValueError, match="give one: refuted"):
+        refuted("equal", 1.0, 2.0)
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1.0])
+def test_a_tolerance_as_large_as_want_says_nothing(tol):
+    with pytest.raises(ValueError, match="as large as want itself"):
+        claim("small", [0.9e-3, 0.0], np.array([1e-3, 0.0]), tol=tol)
+
+
+@pytest.mark.parametrize(
+    ("got", "want"), [(np.ones(3), np.ones(2)), (1.0, np.ones(1)), (np.ones((2, 2)), np.ones(2))]
+)
+@pytest.mark.parametrize("state", [claim, refuted])
+def test_shapes_must_agree(state, got, want, book):
+    how = {"tol": 0.1} if state is claim else {"margin": 0.1}
+    with pytest.raises(ValueError, match=r"got has shape .*; compare like with like"):
+        state("shapes", got, want, **how)
+    assert not book.exists()
+
+
+def test_nothing_is_not_compared():
+    with pytest.raises(ValueError, match="nothing to compare"):
+        claim("empty", np.ones(0), np.ones(0), tol=0.1)
+    with pytest.raises(ValueError, match="cannot compare"):
+        claim("words", "a", "b", tol=0.1)
+
+
+SYMBOLIC = [
+    ((x + y) ** 2, x**2 + 2 * x * y + y**2),
+    (sp.sin(x) ** 2 + sp.cos(x) ** 2, 1),
+    (sp.Matrix([[x, 1], [0, x]]) ** 2, sp.Matrix([[x**2, 2 * x], [0, x**2]])),
+    (sp.Matrix([x - x, 0]), 0),
+    (sp.sqrt(3 + 2 * sp.sqrt(2)), 1 + sp.sqrt(2)),
+]
+
+
+@pytest.mark.parametrize(("got", "want"), SYMBOLIC)
+def test_a_symbolic_claim_holds_if_the_difference_simplifies_to_zero(got, want, book):
+    assert claim("identity", got, want).ok
+    assert records(book) == [
+        {"text": "identity", "kind": "claim", "error": None, "tol": None, "ok": True}
+    ]
+    with pytest.raises(ClaimError, match="does not clearly differ"):
+        refuted("identity", got, want)
+
+
+def test_a_symbolic_claim_fails_if_the_difference_does_not_vanish():
+    with pytest.raises(ClaimError, match=r"got x\*\*2 differs from want x\*\*2 \+ 1"):
+        claim("off by one", x**2, x**2 + 1)
+    assert refuted("off by one", x**2, x**2 + 1).ok
+    assert refuted("dropped sign", sp.Matrix([x, y]), sp.Matrix([x, -y])).ok
+    with pytest.raises(ValueError, match="got has shape"):
+        claim("shapes", sp.Matrix([x, y]), sp.Matrix([[x, y]]))
+
+
+def test_truth_values_are_claimed_as_they_are(book):
+    assert claim("yes", 1 < 2).ok
+    assert claim("numpy yes", np.bool_(True)).ok
+    assert claim("torch yes", torch.tensor(True)).ok
+    assert claim("sympy yes", sp.Integer(1) < 2).ok
+    assert claim("no", 1 > 2, want=False).ok
+    assert refuted("no", 1 > 2).ok
+    with pytest.raises(ClaimError):
+        claim("no", 1 > 2)
+    with pytest.raises(ValueError, match="neither tol nor margin"):
+        claim("yes", True, True, tol=0.1)
+    assert [r["ok"] for r in records(book)] == [True] * 6 + [False]
+
+
+def test_integers_are_equal_or_not():
+    assert claim("count", 4, 2 + 2).ok
+    assert claim("counts", np.array([1, 2]), torch.tensor([1, 2])).ok
+    assert refuted("count", 4, 5).ok
+    with pytest.raises(ClaimError):
+        claim("count", 4, 5)
+    with pytest.raises(ValueError, match="give want"):
+        claim("forgot want", 4)
+
+
+def test_a_refutation_needs_its_margin():
+    assert refuted("far", 1.0, 2.0, margin=0.5).ok
+    assert refuted("just", 1.5, 1.0, margin=0.5).ok
+    with pytest.raises(ClaimError, match=r"refuted: \|error\| 0.25 < 0.5"):
+        refuted("near", 1.25, 1.0, margin=0.5)
+
+
+def test_a_claim_is_shown_as_one_line():
+    result = claim("implicit = finite differences", 1 + 3.1e-10, 1.0, tol=1e-8)
+    assert repr(result).startswith("✓ implicit = finite differences   ")
+    assert repr(result).endswith("|error| 3.1e-10 < 1e-08")
+    assert "\n" not in repr(result)
+    shown = Claim("a < b", "claim", 0.5, 1.0, True)._repr_html_()
+    assert shown == '<p class="claim">✓ a &lt; b <code>|error| 0.5 &lt; 1</code></p>'
+
+
+def test_the_page_is_recorded_where_it_is_known(book, monkeypatch):
+    monkeypatch.setenv("DSBO_PAGE", "mixing")
+    claim("yes", True)
+    assert records(book)[0]["page"] == "mixing"
+
+
+def test_nothing_is_written_where_no_file_is_named(book, monkeypatch):
+    monkeypatch.delenv("DSBO_CLAIMS")
+    claim("yes", True)
+    assert not book.exists()
+
+
+def test_claims_made_side_by_side_keep_their_lines(book):
+    with ThreadPool(8) as pool:
+        pool.map(lambda i: claim(f"number {i}" + "…" * 500, i, i), range(200))
+    assert len(records(book)) == 200
