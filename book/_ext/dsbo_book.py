@@ -1,0 +1,143 @@
+"""Hooks of the book's build: local MathJax, a cache keyed on the code, notebooks for Colab."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+from sphinx.errors import ExtensionError
+from sphinx.util.fileutil import copy_asset
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
+    from sphinx.environment import BuildEnvironment
+
+ROOT = Path(__file__).resolve().parents[2]
+MATHJAX = (
+    "tex-chtml.js",
+    "output/chtml/fonts/woff-v2",
+    "input/tex/extensions",
+    "a11y",
+    "sre/mathmaps/base.json",
+    "sre/mathmaps/en.json",
+)
+LIBRARIES = ("matplotlib", "networkx", "numpy", "pandas", "scikit-learn", "sympy", "torch")
+PUBLISHED_ON = "gh-pages"
+INSTALL = """\
+try:
+    import dsbo
+except ImportError:
+    %pip install --quiet git+{repository}"""
+
+
+def mathjax_dir() -> Path:
+    """Find MathJax 3 in the PyPI package that ships it."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    place = Path(spec.origin).parent / "static/mathjax" if spec and spec.origin else None
+    if place is None or not (place / "tex-chtml.js").is_file():
+        raise ExtensionError("no local MathJax 3: pip install sphinx-mathjax-offline")
+    return place
+
+
+def code_key() -> str:
+    """Hash what the outputs of a chapter depend on besides its own cells."""
+    digest = hashlib.sha256()
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "book/records").rglob("*")]
+    for path in sorted(p for p in files if p.is_file()):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for name in LIBRARIES:
+        digest.update(f"{name}={version(name)}".encode())
+    digest.update(platform.python_version().encode())
+    digest.update(os.environ.get("DSBO_SCALE", "quick").encode())
+    return digest.hexdigest()[:12]
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    """Point the execution cache and MathJax at their local places."""
+    config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / code_key())
+    config.mathjax_path = "mathjax/tex-chtml.js"
+
+
+def copy_mathjax(app: Sphinx, exc: Exception | None) -> None:
+    """Copy the part of MathJax that pages load; in ``_static`` each script would load itself."""
+    if exc is None and app.builder.format == "html":
+        source, target = mathjax_dir(), Path(app.outdir) / "_static/mathjax"
+        for name in MATHJAX:
+            where = target / name
+            copy_asset(source / name, where if (source / name).is_dir() else where.parent)
+
+
+def drop_thebe(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _: Any) -> None:
+    """Remove sphinx-thebe's scripts: it loads them even when it is off, and twice."""
+    context["script_files"] = [
+        js
+        for js in context.get("script_files", [])
+        if "THEBE_JS_URL" not in (getattr(js, "attributes", {}).get("body") or "")
+        and "sphinx-thebe.js" not in str(getattr(js, "filename", ""))
+    ]
+
+
+def mend_markup(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _: Any) -> None:
+    """Mend what assistive technology trips over in the HTML of docutils and of pandas."""
+    body = context.get("body", "")
+    # An entry of the bibliography gets the role that the list around it asks for.
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    # The corner of a DataFrame is a header of nothing.
+    context["body"] = body.replace("<th></th>", "<td></td>")
+
+
+def point_colab_at_ipynb(
+    app: Sphinx, page: str, _template: str, context: dict[str, Any], _: Any
+) -> None:
+    """Send Colab to the built notebook, since it cannot open the Markdown source."""
+    repository = app.config.html_theme_options["repository_url"].removeprefix("https://github.com/")
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []) if isinstance(group, dict) else []:
+            if button.get("text") == "Colab":
+                button["url"] = (
+                    f"https://colab.research.google.com/github/{repository}"
+                    f"/blob/{PUBLISHED_ON}/_sources/{page}.ipynb"
+                )
+
+
+def install_in_notebooks(app: Sphinx, exc: Exception | None) -> None:
+    """Let every notebook that is downloaded begin by installing the package if it is missing."""
+    if exc is not None or app.builder.format != "html":
+        return
+    source = INSTALL.format(repository=app.config.html_theme_options["repository_url"])
+    for path in sorted((Path(app.outdir) / "_sources").rglob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        if notebook.cells[0].source != source:
+            notebook.cells.insert(0, nbformat.v4.new_code_cell(source, id="install"))
+            nbformat.write(notebook, path)
+
+
+def leave_foreign_types_unlinked(
+    _app: Sphinx, _env: BuildEnvironment, node: nodes.Element, text: nodes.TextElement
+) -> nodes.TextElement | None:
+    """Show a type of a signature that no inventory knows as plain text.
+
+    Only annotations: a reference that a page writes out still has to resolve.
+    """
+    written_out = "refexplicit" in node.attributes
+    return text if node.get("refdomain") == "py" and not written_out else None
+
+
+def setup(app: Sphinx) -> dict[str, object]:
+    """Connect the hooks."""
+    app.connect("config-inited", configure)
+    app.connect("missing-reference", leave_foreign_types_unlinked, priority=900)
+    app.connect("html-page-context", mend_markup)
+    app.connect("html-page-context", point_colab_at_ipynb, priority=800)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", install_in_notebooks)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

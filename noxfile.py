@@ -1,0 +1,124 @@
+"""Every check of the project; plain ``nox`` runs the ones a change must pass."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = True
+
+# Two kernels on two cores must not each start a thread a core.
+KERNEL_ENV = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+# uv does not read pip's settings: hand it pip's wheel folder, where one is set.
+if "PIP_FIND_LINKS" in os.environ:
+    os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
+
+PYTHON = ("src", "tests", "noxfile.py", "book/_ext", "book/_inv")
+EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Install the package with some of its extras, at the versions CI runs."""
+    session.install("-e", f".[{','.join(extras)}]", "-c", "constraints.txt")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style of the package, the tests and the cells of the chapters."""
+    session.install(*EXTRAS["lint"])
+    bench = ("bench",) if Path("bench").is_dir() else ()
+    session.run("ruff", "check", *PYTHON, *bench)
+    session.run("ruff", "format", "--check", *PYTHON, *bench)
+    # Ruff finds no Python in a MyST page and passes it, but it does read the cells of an .ipynb.
+    pages = [p for p in sorted(Path("book").glob("*.md")) if "{code-cell}" in p.read_text("utf-8")]
+    if not pages:
+        session.error("no page with a code cell in book/")
+    notebooks = [str(Path(session.create_tmp()) / f"{page.stem}.ipynb") for page in pages]
+    for page, notebook in zip(pages, notebooks, strict=True):
+        session.run(
+            "jupytext", "--quiet", "--from", "md:myst", "--to", "ipynb",
+            "--output", notebook, str(page),
+        )  # fmt: skip
+    session.run("ruff", "check", "--config", "book/cells.ruff.toml", *notebooks)
+    session.run("ruff", "format", "--diff", "--config", "book/cells.ruff.toml", *notebooks)
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Types of the package, strictly."""
+    install(session, "typecheck")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit tests and the examples in docstrings, with a floor for coverage."""
+    install(session, "test")
+    session.run(
+        "pytest", "-m", "not notebook and not browser", "-n", "2", "--doctest-modules",
+        *(session.posargs or ("--cov", "--cov-report=term-missing:skip-covered", "tests", "src")),
+        env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def notebooks(session: nox.Session) -> None:
+    """Execute every chapter in a fresh kernel, two at a time."""
+    install(session, "test", "book")
+    session.run(
+        "pytest", "-m", "notebook", "-n", "2", "--dist", "worksteal", "--durations=0",
+        *(session.posargs or ("tests/test_notebooks.py",)), env=KERNEL_ENV,
+    )  # fmt: skip
+
+
+@nox.session(requires=["notebooks"])
+def book(session: nox.Session) -> None:
+    """Build the book; a warning is an error."""
+    install(session, "book")
+    # Without --all a second build does not repeat the warnings of pages that did not change.
+    session.run(
+        "jupyter-book", "build", "book", "-W", "-n", "--keep-going", "--all", env=KERNEL_ENV
+    )
+
+
+@nox.session(default=False, requires=["book"])
+def browser(session: nox.Session) -> None:
+    """Open every built page in headless Chromium: math, links out, layout, accessibility."""
+    session.install(*EXTRAS["browser"])
+    session.run(
+        "pytest", "-m", "browser", "--confcutdir=tests/browser",
+        *(session.posargs or ("tests/browser",)),
+    )  # fmt: skip
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Time a step of each algorithm."""
+    install(session)
+    session.run("python", "bench/bench.py", *session.posargs)
+
+
+@nox.session(default=False)
+def records(session: nox.Session) -> None:
+    """Run the experiments at the size of the papers and store their traces."""
+    install(session, "parquet")
+    session.run(
+        "python", "-m", "dsbo", "run", "cleaning", "--scale", "paper",
+        "--out", "book/records/cleaning", *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session(default=False)
+def linkcheck(session: nox.Session) -> None:
+    """Follow the links that leave the book; needs the internet."""
+    install(session, "book")
+    # A report beside the pages would be published with them.
+    session.run(
+        "jupyter-book", "build", "book", "--builder", "linkcheck",
+        "--path-output", session.create_tmp(), env=KERNEL_ENV,
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""Every page of the built book, as a reader's browser sees it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.browser
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+SHOTS = BOOK / "_build/screenshots"
+LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
+# Both lie in the theme's own header and are the same on every page.
+RULES_OF_THE_THEME = {"label-content-name-mismatch", "region"}
+
+
+def toc_files(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node[key] for key in ("root", "file") if key in node]
+        return own + [f for value in node.values() for f in toc_files(value)]
+    if isinstance(node, list):
+        return [f for value in node for f in toc_files(value)]
+    return []
+
+
+PAGES = [*toc_files(yaml.safe_load((BOOK / "_toc.yml").read_text())), "search", "genindex"]
+
+
+class Visit:
+    """One page in one look, and everything that went wrong while it loaded."""
+
+    def __init__(self, chromium: Any, site: str, path: str, look: str) -> None:
+        scheme, width = LOOKS[look]
+        self.context = chromium.new_context(
+            color_scheme=scheme, viewport={"width": width, "height": 900}
+        )
+        # The theme keeps a reader's choice there and would else follow the system.
+        self.context.add_init_script(
+            f"localStorage.setItem('mode', '{scheme}'); localStorage.setItem('theme', '{scheme}')"
+        )
+        self.errors: list[str] = []
+        self.page = page = self.context.new_page()
+        self.context.route(lambda url: not url.startswith((site, "data:")), self.refuse)
+        page.on("pageerror", lambda e: self.errors.append(f"script: {e}"))
+        page.on(
+            "console",
+            lambda m: self.errors.append(f"console: {m.text}") if m.type == "error" else None,
+        )
+        page.on(
+            "response",
+            lambda r: self.errors.append(f"{r.status}: {r.url}") if r.status >= 400 else None,
+        )
+        page.goto(site + path, wait_until="load")
+        page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise }")
+        page.wait_for_load_state("networkidle")
+
+    def refuse(self, route: Any) -> None:
+        self.errors.append(f"another host: {route.request.url}")
+        route.abort()
+
+    def __enter__(self) -> Visit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_whole_and_accessible(chromium: Any, site: str, name: str, look: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    with Visit(chromium, site, f"{name}.html", look) as visit:
+        page = visit.page
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SHOTS / f"{name}-{look}.png", full_page=True)
+
+        assert not visit.errors
+        assert page.locator("html").get_attribute("data-theme") == LOOKS[look][0]
+        raw = page.eval_on_selector_all(
+            ".math",
+            "all => all.filter(m => !m.querySelector('mjx-container')).map(m => m.textContent)",
+        )
+        assert not raw, "math that was not typeset"
+        assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, f"the page is {wide} px wider than the window"
+
+        found = Axe().run(page).response["violations"]
+        new = {v["id"]: [n["html"][:200] for n in v["nodes"]] for v in found}
+        assert not {k: v for k, v in new.items() if k not in RULES_OF_THE_THEME}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_says_in_words_what_it_shows(chromium: Any, site: str, name: str) -> None:
+    with Visit(chromium, site, f"{name}.html", "light") as visit:
+        for image in visit.page.locator("article img").all():
+            alt, source = image.get_attribute("alt") or "", image.get_attribute("src") or ""
+            assert len(alt.split()) >= 3, f"{source} has the alt text {alt!r}"
+            assert not re.search(r"\.(svg|png|jpe?g)$|^_images/", alt)
+
+
+def test_search_finds_the_hypergradient(chromium: Any, site: str) -> None:
+    with Visit(chromium, site, "search.html?q=hypergradient", "light") as visit:
+        visit.page.wait_for_selector("#search-results li a", timeout=15_000)
+        assert not visit.errors
+
+
+def test_a_notebook_can_be_downloaded_and_opened_in_colab(chromium: Any, site: str) -> None:
+    with Visit(chromium, site, "status.html", "light") as visit:
+        links = visit.page.eval_on_selector_all("a[href]", "all => all.map(a => a.href)")
+        assert any(link.endswith("/_sources/status.ipynb") for link in links)
+        colab = [link for link in links if "colab.research.google.com" in link]
+        assert colab == [
+            "https://colab.research.google.com/github/dsbo-book/dsbo/blob/gh-pages/_sources/status.ipynb"
+        ]
+        answer = visit.page.request.get(f"{site}_sources/status.ipynb")
+        assert "%pip install" in "".join(answer.json()["cells"][0]["source"])

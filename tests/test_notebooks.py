@@ -1,0 +1,96 @@
+"""Execute every chapter in ``book/_toc.yml`` in a fresh kernel."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jupytext
+import pytest
+import yaml
+from nbclient import NotebookClient
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+CLAIMS = BOOK / "_build/claims"
+CELL_TIMEOUT = int(os.environ.get("DSBO_CELL_TIMEOUT", "300"))
+
+
+def toc_files(node: Any) -> list[str]:
+    """Every ``file`` and ``root`` named anywhere in the table of contents."""
+    if isinstance(node, dict):
+        own = [node[key] for key in ("root", "file") if key in node]
+        return own + [f for value in node.values() for f in toc_files(value)]
+    if isinstance(node, list):
+        return [f for value in node for f in toc_files(value)]
+    return []
+
+
+def sources() -> list[Path]:
+    return [BOOK / f"{e}.md" for e in toc_files(yaml.safe_load((BOOK / "_toc.yml").read_text()))]
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a page; left to guess, jupytext takes ``:::`` fences for pandoc's Markdown."""
+    return jupytext.read(path, fmt="md:myst")
+
+
+NOTEBOOKS = [p for p in sources() if p.is_file() and "kernelspec" in read(p).metadata]
+
+
+def test_the_table_of_contents_and_the_folder_name_the_same_pages() -> None:
+    assert sorted(sources()) == sorted(BOOK.glob("*.md"))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: p.stem)
+def test_a_page_with_code_says_that_it_is_a_notebook(path: Path) -> None:
+    assert ("{code-cell}" in path.read_text("utf-8")) == (path in NOTEBOOKS)
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_chapter_runs_without_an_error_or_a_warning(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = CLAIMS / f"{path.stem}.jsonl"
+    claims.parent.mkdir(parents=True, exist_ok=True)
+    claims.write_text("")
+    monkeypatch.setenv("DSBO_CLAIMS", str(claims))
+
+    notebook = read(path)
+    started = time.perf_counter()
+    NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,  # timing in a cell's metadata would change the cache's key
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
+    seconds = time.perf_counter() - started
+
+    said = [
+        output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream" and output.name == "stderr"
+    ]
+    assert not said, f"{path.name} wrote to stderr: {said}"
+    keep(path, notebook, seconds)
+
+
+def keep(path: Path, notebook: NotebookNode, seconds: float) -> None:
+    """Leave the outputs where the book's build looks, so that it runs nothing twice."""
+    import dsbo_book
+    from jupyter_cache import get_cache
+    from jupyter_cache.base import CacheBundleIn
+
+    get_cache(BOOK / "_build/.jupyter_cache" / dsbo_book.code_key()).cache_notebook_bundle(
+        CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds}),
+        check_validity=False,
+        overwrite=True,
+    )
