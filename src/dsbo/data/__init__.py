@@ -1,0 +1,20 @@
+"""Real data, each file checked against its published checksum, and ways to deal it out."""
+
+from dsbo.data import split
+from dsbo.data.datasets import Dataset, a9a, cifar10, digits, fashion_mnist, mnist
+from dsbo.data.registry import NAMES, DataCorrupted, DataUnavailable, fetch, verify
+
+__all__ = [
+    "NAMES",
+    "DataCorrupted",
+    "DataUnavailable",
+    "Dataset",
+    "a9a",
+    "cifar10",
+    "digits",
+    "fashion_mnist",
+    "fetch",
+    "mnist",
+    "split",
+    "verify",
+]
