@@ -1,4 +1,4 @@
-"""SymPy truth the chapters lean on: is it zero, and what are the eigenvalues.
+"""SymPy truth the chapters lean on: is it zero, and what are the eigenvalues of weights.
 
 >>> import sympy as sp
 >>> x = sp.Symbol("x", real=True)
@@ -9,12 +9,12 @@ True
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy as sp
 
-__all__ = ["at_random", "is_zero"]
+__all__ = ["at_random", "circulant_eigenvalue", "is_zero", "torus_eigenvalue"]
 
 NONZERO = 1e-9
 
@@ -82,6 +82,65 @@ def at_random(expr: Any, seed: int = 0) -> complex | None:
         return complex(sp.N(expr.subs({s: _value(s, draw) for s in symbols}).doit(), 30))
     except (TypeError, ValueError):
         return None
+
+
+def circulant_eigenvalue(weights: Mapping[int, Any], N: Any, k: Any) -> Any:
+    """Return the eigenvalue of a circulant matrix that belongs to the k-th Fourier vector.
+
+        (W x)_i = sum_s weights[s] x_{i+s mod N},    x_i = exp(2 pi I i k / N)
+
+    Parameters
+    ----------
+    weights : mapping of int to sympy.Expr
+        Offset s to the weight an agent gives to the agent s steps ahead (behind if negative).
+    N, k : sympy.Expr or int
+        Number of agents and index 0, …, N-1 of the Fourier vector.
+
+    Returns
+    -------
+    sympy.Expr
+        In sines and cosines; the sines cancel where weights are symmetric.
+
+    Examples
+    --------
+    >>> N, k = sp.symbols("N k", integer=True, positive=True)
+    >>> half, quarter = sp.Rational(1, 2), sp.Rational(1, 4)
+    >>> circulant_eigenvalue({-1: quarter, 0: half, 1: quarter}, N, k)
+    cos(2*pi*k/N)/2 + 1/2
+    """
+    angle = 2 * sp.pi * sp.sympify(k) / N
+    terms = [w * (sp.cos(s * angle) + sp.I * sp.sin(s * angle)) for s, w in weights.items()]
+    total = sp.expand(sp.Add(*terms))
+    return sp.collect(total, sorted(total.atoms(sp.cos, sp.sin), key=str))
+
+
+def torus_eigenvalue(a: Any, b: Any, i: Any, j: Any) -> Any:
+    """Return an eigenvalue of the a × b torus whose agents weigh themselves and four links equally.
+
+    With C the two-sided shift of a ring, the weights are a Kronecker sum, so that products of
+    Fourier vectors are eigenvectors and the eigenvalues of the two rings add up.
+
+        W = (I + C_a ⊗ I + I ⊗ C_b) / 5
+
+    Parameters
+    ----------
+    a, b : sympy.Expr or int
+        Rows and columns, at least 2 each.
+    i, j : sympy.Expr or int
+        Indices 0, …, a-1 and 0, …, b-1.
+
+    Returns
+    -------
+    sympy.Expr
+        Real.
+
+    Examples
+    --------
+    >>> torus_eigenvalue(4, 4, 2, 2)
+    -3/5
+    """
+    shift = {1: sp.Integer(1), -1: sp.Integer(1)}
+    return (1 + circulant_eigenvalue(shift, a, i) + circulant_eigenvalue(shift, b, j)) / 5
 
 
 def _value(symbol: sp.Symbol, draw: random.Random) -> sp.Expr:
