@@ -1,0 +1,44 @@
+"""Decentralized stochastic bilevel optimization in PyTorch.
+
+Agents on a graph, with no server, solve min over x of f(x, y*(x)), where y*(x) minimises g(x, ·),
+each knowing only its own losses and talking to its neighbours.
+
+>>> from dsbo import DSOBA, Dense, graphs, mixing, problems, run
+"""
+
+from dsbo import graphs, hypergrad, mixing, problems, schedules
+from dsbo.algorithms import DSOBA, SOBA, Algorithm
+from dsbo.checkpoint import CheckpointError
+from dsbo.claims import claim, refuted
+from dsbo.levels import FirstOrder, Level, SecondOrder
+from dsbo.network import Dense, Network, Sparse
+from dsbo.problems import Problem
+from dsbo.run import Diverged, run
+from dsbo.schedules import Power
+from dsbo.trace import Trace, TraceError
+
+__all__ = [
+    "DSOBA",
+    "SOBA",
+    "Algorithm",
+    "CheckpointError",
+    "Dense",
+    "Diverged",
+    "FirstOrder",
+    "Level",
+    "Network",
+    "Power",
+    "Problem",
+    "SecondOrder",
+    "Sparse",
+    "Trace",
+    "TraceError",
+    "claim",
+    "graphs",
+    "hypergrad",
+    "mixing",
+    "problems",
+    "refuted",
+    "run",
+    "schedules",
+]

@@ -1,0 +1,9 @@
+"""Algorithms, one file each; `ALGORITHMS` lists them by name."""
+
+from dsbo.algorithms.base import Algorithm
+from dsbo.algorithms.dsoba import DSOBA
+from dsbo.algorithms.soba import SOBA
+
+ALGORITHMS: dict[str, type[Algorithm]] = {"dsoba": DSOBA, "soba": SOBA}
+
+__all__ = ["ALGORITHMS", "DSOBA", "SOBA", "Algorithm"]

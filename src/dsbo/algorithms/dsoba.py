@@ -1,0 +1,60 @@
+"""D-SOBA, one loop and three messages an iteration.
+
+    x_i <- sum_j w_ij (x_j - alpha_t h_j)                          line 1
+    y_i <- sum_j w_ij (y_j - beta_t v_j)                           line 2
+    z_i <- sum_j w_ij (z_j - gamma_t (H_j z_j - u_y,j))            lines 3 and 4
+    h_i <- (1 - theta_t) h_i + theta_t (u_x,i - J_i z_i)           lines 5 and 6
+
+Kong et al. 2025, Algorithm 1, the SO variant; with `Problem.first_order` the FO variant. Derived
+in book/dsoba.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from dsbo.algorithms.base import XYZ, Algorithm
+from dsbo.schedules import Constant, Schedule
+from dsbo.world import World
+
+UNAVERAGED = Constant(1.0)
+
+
+@dataclass(frozen=True)
+class DSOBA(Algorithm):
+    """Decentralized stochastic one-loop bilevel algorithm, for a shared lower level.
+
+    An iteration sends d + 2p numbers to each neighbour in one round and costs an agent one
+    gradient of f, one of g, one Jacobian and one Hessian product.
+
+    Parameters
+    ----------
+    alpha, beta, gamma : float or Schedule
+        Steps of x, y and z.
+    theta : float or Schedule
+        Weight of the newest direction in the moving average h, in [0, 1]. It changes neither the
+        point of rest nor what is sent. Since h starts at zero, x first moves at t = 1.
+    """
+
+    alpha: Schedule
+    beta: Schedule
+    gamma: Schedule
+    theta: Schedule = UNAVERAGED
+
+    State: ClassVar[type[XYZ]] = XYZ
+
+    def init(self, x: Tensor, y: Tensor) -> XYZ:
+        """Return the start: x and y as given, z and h zero."""
+        return self.State(x, y, y.new_zeros(y.shape), x.new_zeros(x.shape))
+
+    def step(self, t: int, s: XYZ, w: World) -> XYZ:
+        """Return the State of iteration t + 1."""
+        a, b, c, theta = self.alpha(t), self.beta(t), self.gamma(t), self.theta(t)
+        u_x, u_y = w.f.grad(s.x, s.y, w.draw.xi(t))
+        _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
+        x, y, z = w.mix(s.x - a * s.h, s.y - b * v, s.z - c * (Hz - u_y))  # lines 1-4
+        h = (1 - theta) * s.h + theta * (u_x - Jz)  # lines 5-6
+        return self.State(x, y, z, h)

@@ -1,0 +1,196 @@
+"""Jobs: the runs that make up an experiment, each with the settings it can be told by.
+
+A finished job is one trace file named after it. A record is a folder of such files, and it is
+stale as soon as the settings in a file differ from those of the code.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from dsbo.algorithms import Algorithm
+from dsbo.network import Network
+from dsbo.problems import Problem
+from dsbo.run import Diverged, run
+from dsbo.trace import Trace, replacing
+
+Start = tuple[Algorithm, Problem, Network]
+
+
+class StaleRecord(ValueError):
+    """A record that is missing, incomplete or made with other settings."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of an experiment.
+
+    Parameters
+    ----------
+    name : str
+        Stem of its files.
+    told : dict
+        Every setting that shapes the numbers, as JSON types; the seed among them.
+    start : callable
+        () -> (algorithm, problem, network); called only if the job has to run.
+    steps, record : int
+        Iterations, and how often a row is recorded.
+    keep : bool
+        Also keep the final mean x̄ in ``<name>.safetensors``.
+    """
+
+    name: str
+    told: dict[str, Any]
+    start: Callable[[], Start] = field(compare=False, repr=False)
+    steps: int
+    record: int
+    keep: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that must agree for a trace to be this job's."""
+        return {**self.told, "steps": self.steps, "record": self.record}
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    out: str | Path,
+    device: str | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    command: str | None = None,
+) -> list[Trace]:
+    """Run the jobs one after another and write each trace into ``out`` as soon as it is there.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        What to run.
+    out : path
+        Folder for the traces, made if it is missing.
+    device : str, optional
+        Where to compute.
+    resume : bool
+        Skip jobs whose trace is already there with the same settings, and go on with a job that
+        was stopped from its last checkpoint.
+    progress : bool, optional
+        Show progress bars; by default on a terminal.
+    command : str, optional
+        The command that regenerates the traces, for their provenance.
+
+    Returns
+    -------
+    list of Trace
+        In the order of the jobs. A job that diverged gives the trace up to there, whose
+        provenance says ``diverged``.
+    """
+    out = Path(out)
+    disable = None if progress is None else not progress
+    traces = []
+    for job in tqdm(jobs, desc=out.name, unit="run", disable=disable):
+        done = _finished(job, out) if resume else None
+        traces.append(done or _run_one(job, out, device, resume, progress, command))
+    return traces
+
+
+def load_record(jobs: Sequence[Job], folder: str | Path) -> list[Trace]:
+    """Read the traces of the jobs, in their order.
+
+    Raises
+    ------
+    StaleRecord
+        If a trace is missing or was made with other settings; the message says which and how to
+        make it anew.
+    """
+    folder = Path(folder)
+    traces = []
+    for job in jobs:
+        path = folder / f"{job.name}.csv"
+        if not path.is_file():
+            raise StaleRecord(f"{path} is missing; make the record with: nox -s records")
+        trace = Trace.load(path)
+        was, now = trace.provenance.get("experiment", {}), _plain(job.settings)
+        if was != now:
+            differ = sorted(k for k in {*was, *now} if was.get(k) != now.get(k))
+            told = ", ".join(f"{k} was {was.get(k)!r}, is {now.get(k)!r}" for k in differ)
+            raise StaleRecord(f"{path} is stale: {told}. Make it anew with: nox -s records")
+        traces.append(trace)
+    return traces
+
+
+def load_kept(job: Job, folder: str | Path) -> torch.Tensor:
+    """Return the final x̄ ``[d]`` that a job kept."""
+    return load_file(Path(folder) / f"{job.name}.safetensors")["xbar"]
+
+
+def _finished(job: Job, out: Path) -> Trace | None:
+    try:
+        (trace,) = load_record([job], out)
+    except ValueError:
+        return None
+    kept = not job.keep or (out / f"{job.name}.safetensors").is_file()
+    return trace if kept else None
+
+
+def _run_one(
+    job: Job,
+    out: Path,
+    device: str | None,
+    resume: bool,
+    progress: bool | None,
+    command: str | None,
+) -> Trace:
+    algorithm, problem, network = job.start()
+    checkpoint = out / ".checkpoints" / job.name
+    if not resume:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    try:
+        trace = run(
+            algorithm,
+            problem,
+            network,
+            steps=job.steps,
+            seed=job.told["seed"],
+            record=job.record,
+            device=device,
+            progress=progress,
+            checkpoint=checkpoint,
+            checkpoint_every=max(100, job.steps // 5),
+            resume=resume,
+        )
+    except Diverged as error:
+        trace = error.trace
+        trace.provenance["diverged"] = {"step": error.step, "variable": error.variable}
+    trace.provenance |= {"experiment": _plain(job.settings), "command": command}
+    _save(trace, out / f"{job.name}.csv")
+    if job.keep:
+        with replacing(out / f"{job.name}.safetensors") as part:
+            save_file({"xbar": trace.state.x.mean(0).cpu()}, part)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return trace
+
+
+def _save(trace: Trace, path: Path) -> None:
+    """Save a trace; where its folder cannot take it, save it elsewhere and say where."""
+    try:
+        trace.save(path)
+    except OSError as error:
+        spare = Path(tempfile.mkdtemp(prefix="dsbo-")) / path.name
+        trace.save(spare)
+        raise OSError(error.errno, f"{error.strerror}. The trace is in {spare}") from error
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings as they come back from a JSON file."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain

@@ -1,0 +1,209 @@
+"""One level of a bilevel problem: a loss, its gradients and its second-order products.
+
+An algorithm needs three questions answered, for all agents at once: the value, the two partial
+gradients, and the products of the second derivatives with a vector v. Both products come out of
+one more backward pass, because
+
+    ∂/∂x ⟨∇₂g(x, y), v⟩ = ∇²₁₂g v        ∂/∂y ⟨∇₂g(x, y), v⟩ = ∇²₂₂g v .
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from dsbo.layout import Layout, Tree
+
+Loss = Callable[[Tree, Tree, Any], Tensor]
+"""One agent's loss: (x, y, batch) -> scalar tensor."""
+Pair = tuple[Tensor, Tensor]
+Quad = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class Level(Protocol):
+    """What an algorithm may ask of a level; ``n`` agents, ``x [n, d]``, ``y [n, p]``."""
+
+    def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
+        """Return each agent's loss, ``[n]``."""
+        ...
+
+    def grad(self, x: Tensor, y: Tensor, batch: Any) -> Pair:
+        """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
+        ...
+
+    def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
+        """Return ∇₁ ``[n, d]``, ∇₂ ``[n, p]``, ∇²₁₂ v ``[n, d]`` and ∇²₂₂ v ``[n, p]``."""
+        ...
+
+    def counted(self, calls: Counter[str]) -> Level:
+        """Return the same level that adds its oracle calls, by kind, to ``calls``."""
+        ...
+
+    def compiled(self) -> Level:
+        """Return the same level with its derivatives compiled."""
+        ...
+
+
+@dataclass(frozen=True)
+class SecondOrder:
+    """A level by automatic differentiation of one agent's loss.
+
+    The loss is mapped over the agents, so N agents cost one batched matmul where a loop would
+    launch N. The agents' losses do not touch each other's variables, so the gradient of their sum
+    holds every agent's own gradient in its row.
+
+    Parameters
+    ----------
+    loss : callable
+        One agent's (x, y, batch) -> scalar. It sees x and y in the shapes of the layouts and must
+        be a pure function: whatever is random comes in through the batch.
+    x_layout, y_layout : Layout
+        Shapes behind the flat rows.
+    name : str
+        ``"upper"`` or ``"lower"``: the prefix under which gradients are counted.
+    ridge : float
+        Adds ridge·‖y‖² to the loss. Equal to writing it into the loss, but its derivatives are
+        added in place instead of through five temporaries of y's size.
+    compile : bool
+        Run the derivatives through `torch.compile`; the first call then takes seconds.
+    """
+
+    loss: Loss
+    x_layout: Layout
+    y_layout: Layout
+    name: str
+    ridge: float = 0.0
+    compile: bool = False
+    calls: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
+
+    def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
+        """Return each agent's loss, ``[n]``. Not counted: only metrics ask for it."""
+        losses = self._losses(self.x_layout.split(x), self.y_layout.split(y), batch)
+        return losses + self.ridge * (y * y).sum(1) if self.ridge else losses
+
+    def grad(self, x: Tensor, y: Tensor, batch: Any) -> Pair:
+        """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``; one gradient call."""
+        self.calls[f"{self.name}_grads"] += 1
+        g1, g2 = self._kernel(SecondOrder._grad)(self, x, y, batch)
+        return g1, self._ridged(g2, y)
+
+    def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
+        """Return ∇₁, ∇₂, ∇²₁₂ v and ∇²₂₂ v; one gradient, one Jacobian and one Hessian product."""
+        self.calls.update({f"{self.name}_grads": 1, "jvps": 1, "hvps": 1})
+        g1, g2, jv, hv = self._kernel(SecondOrder._grad_hess)(self, x, y, batch, v)
+        return g1, self._ridged(g2, y), jv, self._ridged(hv, v)
+
+    def counted(self, calls: Counter[str]) -> SecondOrder:
+        """Return the same level that adds its oracle calls to ``calls``."""
+        return replace(self, calls=calls)
+
+    def compiled(self) -> SecondOrder:
+        """Return the same level with its derivatives compiled."""
+        return replace(self, compile=True)
+
+    def _kernel(self, derivative: Callable[..., Any]) -> Callable[..., Any]:
+        return _compiled(derivative) if self.compile else derivative
+
+    def _ridged(self, derivative: Tensor, at: Tensor) -> Tensor:
+        return derivative.add_(at, alpha=2 * self.ridge) if self.ridge else derivative
+
+    def _losses(self, x: Tree, y: Tree, batch: Any) -> Tensor:
+        if batch is None:
+            return vmap(lambda x, y: self.loss(x, y, None))(x, y)
+        return vmap(self.loss)(x, y, batch)
+
+    def _grad(self, x: Tensor, y: Tensor, batch: Any) -> Pair:
+        # Views are taken before differentiation: autograd then never pads a slice to a full row.
+        trees = self.x_layout.split(x), self.y_layout.split(y)
+        g1, g2 = grad(lambda x, y: self._losses(x, y, batch).sum(), (0, 1))(*trees)
+        return self.x_layout.join(g1), self.y_layout.join(g2)
+
+    def _grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
+        trees = self.x_layout.split(x), self.y_layout.split(y)
+        v_leaves = _leaves(self.y_layout.split(v))
+
+        def pairing(x: Tree, y: Tree) -> tuple[Tensor, tuple[Tree, Tree]]:
+            g1, g2 = grad(lambda x, y: self._losses(x, y, batch).sum(), (0, 1))(x, y)
+            product = sum((a * b).sum() for a, b in zip(_leaves(g2), v_leaves, strict=True))
+            return torch.as_tensor(product), (g1, g2)
+
+        (jv, hv), (g1, g2) = grad(pairing, (0, 1), has_aux=True)(*trees)
+        x_rows, y_rows = self.x_layout.join, self.y_layout.join
+        return x_rows(g1), y_rows(g2), x_rows(jv), y_rows(hv)
+
+
+def _leaves(tree: Tree) -> list[Tensor]:
+    return [tree] if isinstance(tree, Tensor) else list(getattr(tree, "values", lambda: tree)())
+
+
+@cache
+def _compiled(derivative: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(derivative, dynamic=False)
+
+
+@dataclass(frozen=True)
+class FirstOrder:
+    """The same answers as ``level`` from gradients alone, by differences along v.
+
+    One-sided, with two gradient calls and an error of order δ:
+
+        ∇²₂₂g v ≈ (∇₂g(x, y + s v) − ∇₂g(x, y)) / s,        s = δ / ‖v‖
+
+    Central, with three calls and an error of order δ²: y + s v against y − s v, divided by 2s. The
+    same batch is used at every point; with different ones the variance would grow like 1/δ².
+    Exact on quadratics whatever δ is.
+
+    Parameters
+    ----------
+    level : Level
+        Where the gradients come from.
+    delta : float, optional
+        Length of the displacement of y, in the units of y. By default the square root (one-sided)
+        or the cube root (central) of the machine epsilon of y's dtype, which balances the
+        difference's own error against rounding.
+    central : bool
+        Central instead of one-sided differences.
+    """
+
+    level: Level
+    delta: float | None = None
+    central: bool = False
+
+    def __post_init__(self) -> None:
+        if self.delta is not None and not self.delta > 0:
+            raise ValueError(f"delta must be positive, got {self.delta}")
+
+    def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
+        """Return each agent's loss, ``[n]``."""
+        return self.level.value(x, y, batch)
+
+    def grad(self, x: Tensor, y: Tensor, batch: Any) -> Pair:
+        """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
+        return self.level.grad(x, y, batch)
+
+    def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
+        """Return ∇₁, ∇₂ and the differences that stand for ∇²₁₂ v and ∇²₂₂ v."""
+        delta = self.delta or torch.finfo(y.dtype).eps ** (1 / 3 if self.central else 1 / 2)
+        norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+        s = delta / torch.where(norm > 0, norm, 1.0)
+        g1, g2 = self.level.grad(x, y, batch)
+        a1, a2 = self.level.grad(x, y + s * v, batch)
+        if self.central:
+            b1, b2 = self.level.grad(x, y - s * v, batch)
+            return g1, g2, (a1 - b1) / (2 * s), (a2 - b2) / (2 * s)
+        return g1, g2, (a1 - g1) / s, (a2 - g2) / s
+
+    def counted(self, calls: Counter[str]) -> FirstOrder:
+        """Return the same level that adds its gradient calls to ``calls``."""
+        return replace(self, level=self.level.counted(calls))
+
+    def compiled(self) -> FirstOrder:
+        """Return the same level on compiled gradients."""
+        return replace(self, level=self.level.compiled())

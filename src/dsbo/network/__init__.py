@@ -1,0 +1,7 @@
+"""Transports: how the rows of agents are summed."""
+
+from dsbo.network.base import Network
+from dsbo.network.dense import Dense
+from dsbo.network.sparse import Sparse
+
+__all__ = ["Dense", "Network", "Sparse"]

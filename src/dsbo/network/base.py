@@ -1,0 +1,83 @@
+"""What every transport has: checked weights, and the count of what was sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dsbo import mixing
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Mixing weights on a graph; a subclass says how the sums are computed.
+
+    Parameters
+    ----------
+    W : array_like
+        Doubly stochastic weights ``[N, N]``; agent i takes ``W[i, j]`` of what agent j sends.
+
+    Raises
+    ------
+    ValueError
+        If the weights are not square, finite, non-negative, doubly stochastic and connected.
+    """
+
+    W: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "W", mixing.check(self.W))
+
+    @property
+    def agents(self) -> int:
+        """Number N of agents."""
+        return len(self.W)
+
+    @cached_property
+    def rho(self) -> float:
+        """The mixing rate ‖W − 11ᵀ/N‖₂."""
+        return mixing.rho(self.W)
+
+    @cached_property
+    def links(self) -> int:
+        """Ordered pairs of different agents between which a message travels in a round."""
+        off = self.W - np.diag(np.diag(self.W))
+        return int(np.count_nonzero(off))
+
+    def mixer(self, like: Tensor, sent: Counter[str]) -> CountingMixer:
+        """Return the mixer for tensors of the dtype and device of ``like``.
+
+        Parameters
+        ----------
+        like : Tensor
+            Only its dtype and device matter.
+        sent : Counter
+            ``rounds`` and ``floats`` (numbers sent over all links together) are added to it.
+        """
+        return CountingMixer(self.weights(like), self.links, sent)
+
+    def weights(self, like: Tensor) -> Any:
+        """Return what a tensor ``[N, p]`` is multiplied by from the left."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class CountingMixer:
+    """Multiply by the weights, and count the round and the numbers sent."""
+
+    weights: Any
+    links: int
+    sent: Counter[str]
+
+    def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the weights times each of ``rows [N, p]``."""
+        self.sent["rounds"] += 1
+        self.sent["floats"] += self.links * sum(row.shape[1] for row in rows)
+        return tuple(torch.mm(self.weights, row) for row in rows)

@@ -1,0 +1,31 @@
+"""All agents in one process, each row touched only by its neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsbo.network.base import Network
+
+
+class Sparse(Network):
+    """W as a sparse matrix: cost in proportion to the links, for many agents on a sparse graph.
+
+    >>> from dsbo import graphs, mixing
+    >>> Sparse(mixing.metropolis(graphs.ring(1000))).links
+    2000
+    """
+
+    def weights(self, like: Tensor) -> Tensor:
+        """Return the non-zero weights with the dtype and device of ``like``."""
+        where = np.stack(np.nonzero(self.W))
+        weights = torch.sparse_coo_tensor(
+            torch.as_tensor(where),
+            torch.as_tensor(self.W[tuple(where)]),
+            self.W.shape,
+            dtype=like.dtype,
+            device=like.device,
+            check_invariants=True,
+        )
+        return weights.coalesce()

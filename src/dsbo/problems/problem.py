@@ -1,0 +1,188 @@
+"""A bilevel problem that N agents share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from dsbo.layout import Tree, flatten
+from dsbo.levels import FirstOrder, Level, Loss, SecondOrder
+from dsbo.problems.samplers import Minibatch, Shard, stack
+from dsbo.world import Sampler
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """min over x of mean_i f_i(x, y), where y solves the lower level g; agent i owns f_i and g_i.
+
+    Parameters
+    ----------
+    f, g : Level
+        Upper and lower level.
+    x0, y0 : Tensor
+        Start ``[d]`` and ``[p]``, the same for every agent. Their dtype and device are the run's.
+    agents : int
+        Number N of agents.
+    upper, lower : Sampler
+        Where the samples xi of f and zeta of g come from.
+    settings : dict
+        What a trace should say about the problem; JSON types only.
+    """
+
+    f: Level
+    g: Level
+    x0: Tensor
+    y0: Tensor
+    agents: int
+    upper: Sampler
+    lower: Sampler
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def from_losses(
+        upper: Loss,
+        lower: Loss,
+        x0: Any,
+        y0: Any,
+        upper_data: Sequence[Shard],
+        lower_data: Sequence[Shard],
+        batch: int | None = None,
+        ridge: float = 0.0,
+    ) -> Problem:
+        """Make a problem of one's own from two loss functions and every agent's data.
+
+        Parameters
+        ----------
+        upper, lower : callable
+            One agent's ``(x, y, batch) -> scalar``, pure functions made of PyTorch operations.
+            x and y arrive in the form of ``x0`` and ``y0``, the batch in the form of a shard.
+        x0, y0 : Tensor, dict of Tensor, sequence of Tensor, or nn.Module
+            Starts. A module stands for the dict of its parameters; in the loss call
+            ``torch.func.functional_call(module, y, inputs)``.
+        upper_data, lower_data : sequence
+            One entry an agent: a tensor, or a tuple of tensors with the same number of rows.
+        batch : int, optional
+            Rows an agent draws in an iteration; by default all it has.
+        ridge : float
+            Adds ridge·‖y‖² to the lower loss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a start or the data cannot be used; the message names the agent and the remedy.
+
+        Examples
+        --------
+        >>> import torch
+        >>> shards = [torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [7.0]])]
+        >>> problem = Problem.from_losses(
+        ...     upper=lambda x, y, batch: (y - 1).square().sum() + x.square().sum(),
+        ...     lower=lambda x, y, batch: (y - x - batch).square().mean(),
+        ...     x0=torch.zeros(1), y0=torch.zeros(1), upper_data=shards, lower_data=shards)
+        >>> problem
+        Problem(agents=2, d=1, p=1)
+        """
+        x_row, x_layout = flatten(x0, "x0")
+        y_row, y_layout = flatten(y0, "y0")
+        if x_row.dtype != y_row.dtype:
+            raise ValueError(f"x0 is {x_row.dtype} but y0 is {y_row.dtype}; convert one of them")
+        samplers = []
+        for shards, name in ((upper_data, "upper_data"), (lower_data, "lower_data")):
+            data, single = stack(shards, name)
+            samplers.append(Minibatch(data, batch, single))
+        agents = len(upper_data)
+        if len(lower_data) != agents:
+            raise ValueError(
+                f"upper_data has {agents} agents, lower_data {len(lower_data)}; need one entry each"
+            )
+        problem = Problem(
+            f=SecondOrder(upper, x_layout, y_layout, "upper"),
+            g=SecondOrder(lower, x_layout, y_layout, "lower", ridge=ridge),
+            x0=x_row,
+            y0=y_row,
+            agents=agents,
+            upper=samplers[0],
+            lower=samplers[1],
+            settings={"name": "from_losses", "batch": batch, "ridge": ridge},
+        )
+        problem._try_losses()
+        return problem
+
+    @property
+    def d(self) -> int:
+        """Size of the upper variable x."""
+        return len(self.x0)
+
+    @property
+    def p(self) -> int:
+        """Size of the lower variable y."""
+        return len(self.y0)
+
+    def first_order(self, delta: float | None = None, central: bool = False) -> Self:
+        """Return the problem with second-order products replaced by gradient differences.
+
+        See `FirstOrder` for the arguments.
+        """
+        settings = self.settings | {"first_order": {"delta": delta, "central": central}}
+        return self._changed(g=FirstOrder(self.g, delta, central), settings=settings)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the problem with its starts and data on ``device``."""
+        device = torch.device(device)
+        if device == self.x0.device:
+            return self
+        moved = {name: getattr(self, name).to(device) for name in ("x0", "y0", "upper", "lower")}
+        return self._changed(**moved)
+
+    def everyone(self) -> Tensor:
+        """Return the indices of all agents, ``[N]``."""
+        return torch.arange(self.agents, device=self.x0.device)
+
+    def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        """Return what a trace records of the rows ``x [N, d]`` and ``y [N, p]``.
+
+        The upper loss over all data of all agents, at the agents' mean x̄ and ȳ.
+        """
+        return {"upper_loss": self.upper_loss(x, y)}
+
+    def upper_loss(self, x: Tensor, y: Tensor) -> float:
+        """Return f(x̄, ȳ) over all data of all agents."""
+        xbar, ybar = (rows.mean(0).expand_as(rows) for rows in (x, y))
+        return float(self.f.value(xbar, ybar, self.upper.full(self.everyone())).mean())
+
+    def unpack(self, x: Tensor | None = None, y: Tensor | None = None) -> Tree:
+        """Return a row of x or of y in the form of ``x0`` or ``y0``."""
+        if (x is None) == (y is None):
+            raise ValueError("give either x or y")
+        level = self.f
+        if not isinstance(level, SecondOrder):
+            raise TypeError("the upper level does not know the form of x0 and y0")
+        layout, row = (level.y_layout, y) if x is None else (level.x_layout, x)
+        return layout.split(torch.as_tensor(row))
+
+    def _changed(self, **fields: Any) -> Self:
+        # dataclasses.replace would call a subclass's constructor, which takes other arguments.
+        other = copy.copy(self)
+        for name, value in fields.items():
+            object.__setattr__(other, name, value)
+        return other
+
+    def _try_losses(self) -> None:
+        """Evaluate both losses once, so that a mistake is told before a run starts."""
+        one = self.everyone()[:1]
+        x, y = self.x0[None], self.y0[None]
+        for name, level, sampler in (("upper", self.f, self.upper), ("lower", self.g, self.lower)):
+            value = level.value(x, y, sampler.full(one))
+            if value.shape != (1,):
+                shape = tuple(value.shape[1:])
+                raise ValueError(f"the {name} loss must return a scalar, it returned shape {shape}")
+            if not value.isfinite().all():
+                raise ValueError(f"the {name} loss of agent 0 is {float(value)} at the start")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(agents={self.agents}, d={self.d}, p={self.p})"

@@ -1,0 +1,288 @@
+"""Quadratic bilevel problems, whose every answer is known in closed form."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dsbo.problems.problem import Problem
+
+
+class Solution(NamedTuple):
+    """The minimiser; for the personal class ``y [N, p]`` and ``z [N, p]`` hold a row an agent."""
+
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Noisy:
+    """Every agent's coefficients, plus fresh Gaussian noise on each gradient."""
+
+    coefficients: tuple[Tensor, ...]
+    noise: float
+
+    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
+        """Return the coefficients and noise rows of standard deviation ``noise``."""
+        if not self.noise:
+            return self.full(agents)
+        widths = [c.shape[1] for c in self.coefficients[-2:]]
+        draws = np.stack([g.standard_normal(sum(widths)) for g in generators]) * self.noise
+        rows = torch.as_tensor(draws).to(self.coefficients[0])
+        return *(c[agents] for c in self.coefficients), *torch.split(rows, widths, dim=1)
+
+    def full(self, agents: Tensor) -> Any:
+        """Return the coefficients and zeros for the noise."""
+        own = [c[agents] for c in self.coefficients]
+        return *own, *(torch.zeros_like(c) for c in own[-2:])
+
+    def to(self, device: torch.device) -> Noisy:
+        """Return the sampler with its coefficients on ``device``."""
+        return Noisy(tuple(c.to(device) for c in self.coefficients), self.noise)
+
+
+@dataclass(frozen=True, eq=False)
+class QuadraticLevel:
+    """½ xᵀP x + xᵀQ y + ½ yᵀR y + pᵀx + rᵀy, with a batch that is (P, Q, R, p, r, e_x, e_y).
+
+    The noise rows e_x and e_y are added to p and r. Closed form: ten times faster than
+    differentiating a loss this small, and the reference that `SecondOrder` is tested against.
+    """
+
+    name: str
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
+        """Return each agent's loss, ``[n]``."""
+        P, Q, R, p, r, e_x, e_y = batch
+        linear = (x * (p + e_x)).sum(1) + (y * (r + e_y)).sum(1)
+        half = 0.5 * (x * _times(P, x)).sum(1) + 0.5 * (y * _times(R, y)).sum(1)
+        return half + (x * _times(Q, y)).sum(1) + linear
+
+    def grad(self, x: Tensor, y: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
+        """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
+        self.calls[f"{self.name}_grads"] += 1
+        return self._grad(x, y, batch)
+
+    def grad_hess(
+        self, x: Tensor, y: Tensor, batch: Any, v: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return ∇₁, ∇₂, ∇²₁₂ v and ∇²₂₂ v."""
+        self.calls.update({f"{self.name}_grads": 1, "jvps": 1, "hvps": 1})
+        _, Q, R, *_ = batch
+        return *self._grad(x, y, batch), _times(Q, v), _times(R, v)
+
+    def counted(self, calls: Counter[str]) -> QuadraticLevel:
+        """Return the same level that adds its oracle calls to ``calls``."""
+        return QuadraticLevel(self.name, calls)
+
+    def compiled(self) -> QuadraticLevel:
+        """Return the level itself: there is nothing to gain."""
+        return self
+
+    @staticmethod
+    def _grad(x: Tensor, y: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
+        P, Q, R, p, r, e_x, e_y = batch
+        return (
+            _times(P, x) + _times(Q, y) + p + e_x,
+            _times(Q.mT, x) + _times(R, y) + r + e_y,
+        )
+
+
+def _times(matrices: Tensor, rows: Tensor) -> Tensor:
+    products = torch.bmm(matrices, rows[..., None])
+    return products.squeeze(-1)
+
+
+class Quadratic(Problem):
+    """f_i and g_i quadratic in (x, y), with everything known exactly.
+
+        f_i = ½ xᵀP_i x + xᵀQ_i y + ½ yᵀR_i y + p_iᵀx + r_iᵀy
+        g_i = ½ yᵀA_i y − yᵀ(B_i x + b_i)
+
+    Parameters
+    ----------
+    P, Q, R : array_like
+        ``[N, d, d]``, ``[N, d, p]``, ``[N, p, p]``.
+    p, r : array_like
+        ``[N, d]``, ``[N, p]``.
+    A, B, b : array_like
+        ``[N, p, p]``, ``[N, p, d]``, ``[N, p]``; the mean of A positive definite.
+    noise : float
+        Standard deviation of independent Gaussian noise added to ∇₁f, ∇₂f and ∇₂g in every
+        iteration. The second derivatives stay exact.
+    dtype : torch.dtype
+        float64 by default, because the problem is made to verify.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, something is not finite, or the mean of A is not positive definite.
+
+    Examples
+    --------
+    >>> one = torch.ones(1, 1, 1)
+    >>> problem = Quadratic(P=one, Q=0 * one, R=one, p=[[0.0]], r=[[-1.0]],
+    ...                     A=one, B=one, b=[[0.0]])
+    >>> problem.solution().x
+    tensor([0.5000], dtype=torch.float64)
+    """
+
+    upper: Noisy
+    lower: Noisy
+
+    def __init__(
+        self,
+        P: Any,
+        Q: Any,
+        R: Any,
+        p: Any,
+        r: Any,
+        A: Any,
+        B: Any,
+        b: Any,
+        noise: float = 0.0,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        named = {"P": P, "Q": Q, "R": R, "p": p, "r": r, "A": A, "B": B, "b": b}
+        c = {name: torch.as_tensor(value, dtype=dtype) for name, value in named.items()}
+        N, d, q = _sizes(c)
+        if not (np.isfinite(noise) and noise >= 0):
+            raise ValueError(f"noise must be finite and not negative, got {noise}")
+        lower = torch.zeros_like(c["P"]), -c["B"].mT, c["A"], torch.zeros_like(c["p"]), -c["b"]
+        super().__init__(
+            f=QuadraticLevel("upper"),
+            g=QuadraticLevel("lower"),
+            x0=torch.zeros(d, dtype=dtype),
+            y0=torch.zeros(q, dtype=dtype),
+            agents=N,
+            upper=Noisy((c["P"], c["Q"], c["R"], c["p"], c["r"]), noise),
+            lower=Noisy(lower, noise),
+            settings={"name": "Quadratic", "agents": N, "d": d, "p": q, "noise": noise},
+        )
+
+    def solution(self, shared: bool = True) -> Solution:
+        """Return the exact minimiser.
+
+        Parameters
+        ----------
+        shared : bool
+            True: one y for all, minimising the mean of g. False: each agent's own y_i.
+        """
+        H, g0 = self._hypergradient_map(shared)
+        x = -torch.linalg.solve(H, g0)
+        y, z = self.lower_solution(x, shared)
+        rows = (x.expand(self.agents, -1), y.expand(self.agents, -1))
+        value = float(self.f.value(*rows, self.upper.full(self.everyone())).mean())
+        return Solution(x, y, z, value)
+
+    def lower_solution(self, x: Tensor, shared: bool = True) -> tuple[Tensor, Tensor]:
+        """Return y*(x) and z*(x), ``[p]`` each, or ``[N, p]`` for the personal class."""
+        (_, Q, R, _, r), (A, B, b) = self.coefficients(shared)
+        y = torch.linalg.solve(A, B @ x + b)
+        z = torch.linalg.solve(A, Q.mT @ x + (R @ y[..., None])[..., 0] + r)
+        return (y[0], z[0]) if shared else (y, z)
+
+    def hypergradient(self, x: Tensor, shared: bool = True) -> Tensor:
+        """Return ∇Φ(x) ``[d]``, exactly."""
+        H, g0 = self._hypergradient_map(shared)
+        return H @ x + g0
+
+    def fixed_point(
+        self, W: NDArray[np.float64] | Tensor, alpha: float, beta: float, gamma: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where noise-free D-SOBA comes to rest, ``x [N, d]``, ``y`` and ``z [N, p]``.
+
+        The local directions are affine, M_i w + m_i in w = (x, y, z), so the resting point solves
+        one linear system. It does not depend on theta.
+        """
+        M, m = self.directions()
+        N, n = m.shape
+        W = torch.as_tensor(W).to(m)
+        steps = torch.cat([m.new_full((k,), s) for k, s in self._blocks(alpha, beta, gamma)])
+        mixed_M = torch.einsum("ij,k,jkl->ikjl", W, steps, M).reshape(N * n, N * n)
+        identity = torch.eye(N * n, dtype=m.dtype, device=m.device)
+        mixed_m = (W @ (steps * m)).reshape(-1)
+        w = torch.linalg.solve(
+            identity - torch.kron(W, torch.eye(n, dtype=m.dtype, device=m.device)) + mixed_M,
+            -mixed_m,
+        ).reshape(N, n)
+        x, y, z = w.split((self.d, self.p, self.p), dim=1)
+        return x, y, z
+
+    def directions(self) -> tuple[Tensor, Tensor]:
+        """Return M ``[N, n, n]`` and m ``[N, n]``, n = d + 2p: the SOBA directions are M w + m."""
+        (P, Q, R, p, r), (A, B, b) = self.coefficients(shared=False)
+        zero = torch.zeros_like(A)
+        M = torch.cat(
+            [
+                torch.cat([P, Q, B.mT], dim=2),
+                torch.cat([-B, A, zero], dim=2),
+                torch.cat([-Q.mT, -R, A], dim=2),
+            ],
+            dim=1,
+        )
+        return M, torch.cat([p, -b, -r], dim=1)
+
+    def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        """Return the upper loss, ‖∇Φ(x̄)‖ and ‖x̄ − x*‖, for the shared lower level."""
+        xbar = x.mean(0)
+        return {
+            "upper_loss": self.upper_loss(x, y),
+            "hypergradient": float(self.hypergradient(xbar).norm()),
+            "distance": float((xbar - self.solution().x).norm()),
+        }
+
+    def _blocks(self, *steps: float) -> list[tuple[int, float]]:
+        return list(zip((self.d, self.p, self.p), steps, strict=True))
+
+    def coefficients(self, shared: bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return (P, Q, R, p, r) and (A, B, b): means ``[1, …]`` if shared, else ``[N, …]``."""
+        upper = self.upper.coefficients
+        _, Q, A, _, r = self.lower.coefficients
+        lower = A, -Q.mT, -r
+        if not shared:
+            return upper, lower
+        f, g = (tuple(c.mean(0, keepdim=True) for c in level) for level in (upper, lower))
+        return f, g
+
+    def _hypergradient_map(self, shared: bool) -> tuple[Tensor, Tensor]:
+        """Return the matrix and the offset of the affine map x -> ∇Φ(x)."""
+        (P, Q, R, p, r), (A, B, b) = self.coefficients(shared)
+        S = torch.linalg.solve(A, B)
+        s0 = torch.linalg.solve(A, b)[..., None]
+        H = P + Q @ S + S.mT @ Q.mT + S.mT @ R @ S
+        g0 = p[..., None] + Q @ s0 + S.mT @ (R @ s0 + r[..., None])
+        return H.mean(0), g0.mean(0)[:, 0]
+
+
+def _sizes(c: dict[str, Tensor]) -> tuple[int, int, int]:
+    """Return N, d, p after checking every coefficient."""
+    if c["p"].ndim != 2 or c["r"].ndim != 2:
+        raise ValueError("p must be [N, d] and r must be [N, p]: one row an agent")
+    (N, d), q = c["p"].shape, c["r"].shape[1]
+    want = {"P": (N, d, d), "Q": (N, d, q), "R": (N, q, q), "p": (N, d), "r": (N, q)}
+    want |= {"A": (N, q, q), "B": (N, q, d), "b": (N, q)}
+    for name, shape in want.items():
+        if tuple(c[name].shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(c[name].shape)}, need {shape}")
+        if not c[name].isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinity")
+    for name in "PRA":
+        if not torch.allclose(c[name], c[name].mT):
+            raise ValueError(f"{name} must be symmetric for every agent")
+    smallest = float(torch.linalg.eigvalsh(c["A"].mean(0)).min())
+    if smallest <= 0:
+        raise ValueError(
+            f"the mean of A has the eigenvalue {smallest:.3g}; the lower level needs it positive"
+        )
+    return N, d, q

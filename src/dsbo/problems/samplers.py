@@ -1,0 +1,108 @@
+"""Samplers: how an agent draws from its own data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Shard = Tensor | tuple[Tensor, ...]
+"""One agent's data: a tensor, or a tuple of tensors with the same first axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minibatch:
+    """Uniform draws with replacement from each agent's own rows.
+
+    Parameters
+    ----------
+    data : tuple of Tensor
+        Each ``[N, m, …]``: N agents with m rows each.
+    size : int or None
+        Rows in a batch; None takes all m rows every time, so that nothing is random.
+    single : bool
+        Hand the loss the tensor itself instead of a tuple of one.
+    """
+
+    data: tuple[Tensor, ...]
+    size: int | None
+    single: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size is None:
+            return
+        if isinstance(self.size, bool) or not isinstance(self.size, int):
+            raise TypeError(f"batch must be a whole number or None, got {self.size!r}")
+        if self.size < 1:
+            raise ValueError(f"batch must be at least 1, got {self.size}; None takes all data")
+
+    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
+        """Return a batch ``[n, size, …]`` of each tensor."""
+        if self.size is None:
+            return self.full(agents)
+        m = self.data[0].shape[1]
+        rows = torch.as_tensor(np.stack([g.integers(m, size=self.size) for g in generators]))
+        rows = rows.to(self.data[0].device)
+        return self._hand_over(tuple(part[agents[:, None], rows] for part in self.data))
+
+    def full(self, agents: Tensor) -> Any:
+        """Return all rows ``[n, m, …]`` of the agents."""
+        everyone = len(agents) == len(self.data[0])
+        return self._hand_over(tuple(p if everyone else p[agents] for p in self.data))
+
+    def to(self, device: torch.device) -> Minibatch:
+        """Return the sampler with its data on ``device``."""
+        return Minibatch(tuple(p.to(device) for p in self.data), self.size, self.single)
+
+    def _hand_over(self, parts: tuple[Tensor, ...]) -> Any:
+        return parts[0] if self.single else parts
+
+
+def stack(shards: Sequence[Shard], name: str) -> tuple[tuple[Tensor, ...], bool]:
+    """Stack one shard an agent into tensors ``[N, m, …]``.
+
+    Returns
+    -------
+    tuple of Tensor, bool
+        The stacked tensors, and whether each shard was a single tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shards are not tensors, differ in shape or dtype between agents or within one, are
+        empty, or hold NaN or infinity.
+    """
+    if isinstance(shards, Tensor) or not isinstance(shards, Sequence) or not len(shards):
+        raise TypeError(
+            f"{name} must be a list with one entry an agent (a tensor or a tuple of tensors), "
+            f"got {type(shards).__name__}"
+        )
+    single = isinstance(shards[0], Tensor)
+    per_agent = [(s,) if isinstance(s, Tensor) else tuple(s) for s in shards]
+    for i, parts in enumerate(per_agent):
+        _check_shard(parts, per_agent[0], f"{name}[{i}]")
+    return tuple(torch.stack(column) for column in zip(*per_agent, strict=True)), single
+
+
+def _check_shard(parts: tuple[Tensor, ...], first: tuple[Tensor, ...], name: str) -> None:
+    for part in parts:
+        if not isinstance(part, Tensor):
+            raise TypeError(f"{name} holds a {type(part).__name__}; convert it to a tensor")
+        if part.ndim == 0 or part.shape[0] == 0:
+            raise ValueError(f"{name} has no rows; every agent needs data")
+        if part.is_floating_point() and not part.isfinite().all():
+            bad = int((~part.isfinite()).sum())
+            raise ValueError(f"{name} holds {bad} NaN or infinite values; clean the data first")
+    if len({len(part) for part in parts}) > 1:
+        raise ValueError(f"{name}: its tensors have {[len(p) for p in parts]} rows; need one count")
+    here, there = ([(tuple(p.shape), p.dtype) for p in s] for s in (parts, first))
+    if here != there:
+        raise ValueError(
+            f"{name} has shapes {[s for s, _ in here]} of {[str(d) for _, d in here]}, agent 0 has "
+            f"{[s for s, _ in there]} of {[str(d) for _, d in there]}; every agent needs the same: "
+            "trim to the shortest or split evenly with dsbo.data.iid"
+        )

@@ -1,0 +1,99 @@
+"""Where the numbers of a trace come from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from dataclasses import fields
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dsbo.schedules import Constant
+
+if TYPE_CHECKING:
+    from dsbo.algorithms import Algorithm
+    from dsbo.network import Network
+    from dsbo.problems import Problem
+
+PRINTED_AGENTS = 32
+"""Weights of networks with more agents are told by their checksum alone."""
+
+
+def settings(algorithm: Algorithm) -> dict[str, Any]:
+    """Return an algorithm's name and step sizes as JSON types."""
+    told: dict[str, Any] = {"name": type(algorithm).__name__}
+    for setting in fields(algorithm):
+        value = getattr(algorithm, setting.name)
+        plain = value.value if isinstance(value, Constant) else value
+        told[setting.name] = plain if isinstance(plain, float | None) else repr(plain)
+    return told
+
+
+def identity(
+    algorithm: Algorithm, problem: Problem, network: Network, seed: int, record: int
+) -> dict[str, Any]:
+    """Return what two runs must share to be the same run, whatever machine they are on."""
+    start = hashlib.sha256()
+    for row in (problem.x0, problem.y0):
+        start.update(row.cpu().numpy().tobytes())
+    return {
+        "algorithm": settings(algorithm),
+        "problem": problem.settings,
+        "start": start.hexdigest(),
+        "network": {
+            "kind": type(network).__name__,
+            "agents": network.agents,
+            "links": network.links,
+            "rho": network.rho,
+            "sha256": hashlib.sha256(np.ascontiguousarray(network.W).tobytes()).hexdigest(),
+        },
+        "seed": seed,
+        "record": record,
+        "dtype": str(problem.x0.dtype).removeprefix("torch."),
+    }
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return the device, the versions and the commit."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": {"type": device.type, "name": name, "threads": torch.get_num_threads()},
+        "versions": {
+            "python": platform.python_version(),
+            "dsbo": _version("dsbo"),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+        "commit": commit(),
+    }
+
+
+@cache
+def commit() -> str | None:
+    """Return the commit of a source checkout, ``+`` appended if files differ from it, else None."""
+    here = Path(__file__).parent
+    try:
+        found = _git(here, "rev-parse", "--short=12", "HEAD")
+        return found + ("+" if _git(here, "status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

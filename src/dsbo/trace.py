@@ -1,0 +1,167 @@
+"""What a run leaves behind: rows of numbers, where they came from, and the final state."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+PROVENANCE = "dsbo"
+"""Key under which a Parquet file keeps the provenance."""
+
+
+class TraceError(ValueError):
+    """A file that should hold a trace and does not."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; move it to ``path`` only if all went well.
+
+    A reader sees the old file or the new one, never half of either, and a full disk leaves the
+    old one as it was.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written; the message says what was kept.
+    """
+    part: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        part = Path(name)
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    except OSError as error:
+        kept = "the earlier version is untouched" if path.exists() else "nothing was written"
+        raise OSError(
+            error.errno,
+            f"could not write {path}: {error.strerror or error}; {kept}. "
+            "Free some space or choose another folder",
+        ) from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+@dataclass(eq=False)
+class Trace:
+    """The record of one run.
+
+    Parameters
+    ----------
+    rows : list of dict
+        One dict a recorded iteration: ``step``, ``seconds``, oracle calls of one agent by kind
+        (``upper_grads``, ``lower_grads``, ``jvps``, ``hvps``), ``rounds``, ``floats`` (numbers sent
+        over all links together) and the metrics.
+    provenance : dict
+        Settings, seed, weights, versions and commit: what made the rows.
+    state : NamedTuple or None
+        The final State; None for a trace that was read from a file.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    state: Any = None
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows as a pandas DataFrame."""
+        return pd.DataFrame(self.rows)
+
+    def __getitem__(self, column: str) -> Any:
+        """Return one column as a NumPy array."""
+        if self.rows and column not in self.rows[0]:
+            raise KeyError(f"no column {column!r}; the trace has {', '.join(self.rows[0])}")
+        return self.frame[column].to_numpy()
+
+    def __repr__(self) -> str:
+        last = f", last {self.rows[-1]}" if self.rows else ""
+        return f"Trace({len(self.rows)} rows{last})"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the rows and the provenance to a ``.csv`` or ``.parquet`` file, atomically.
+
+        A CSV file starts with the provenance as JSON in a comment line.
+
+        Raises
+        ------
+        ValueError
+            If the suffix is another one.
+        OSError
+            If the file cannot be written; an earlier version is then untouched.
+        """
+        path = Path(path)
+        if path.suffix == ".csv":
+            head = "# " + json.dumps(self.provenance, sort_keys=True) + "\n"
+            with replacing(path) as part:
+                part.write_text(head + self.frame.to_csv(index=False), encoding="utf-8")
+        elif path.suffix == ".parquet":
+            pa, pq = _arrow()
+            table = pa.Table.from_pandas(self.frame, preserve_index=False)
+            kept = {**(table.schema.metadata or {}), PROVENANCE: json.dumps(self.provenance)}
+            with replacing(path) as part:
+                pq.write_table(table.replace_schema_metadata(kept), part)
+        else:
+            raise ValueError(f"cannot save a trace as {path.name!r}; use .csv or .parquet")
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trace:
+        """Read a trace that `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        TraceError
+            If the file is not a trace, or only part of one.
+        """
+        path = Path(path)
+        if path.suffix == ".parquet":
+            _, pq = _arrow()
+            try:
+                table = pq.read_table(path)
+                kept = json.loads(table.schema.metadata[PROVENANCE.encode()])
+            except FileNotFoundError:
+                raise
+            except (KeyError, TypeError, OSError, ValueError) as error:
+                raise TraceError(f"{path} is not a trace: {error}") from error
+            return cls(_records(table.to_pandas()), kept)
+        with path.open(encoding="utf-8") as file:
+            head = file.readline()
+            try:
+                kept = json.loads(head.removeprefix("# ")) if head.startswith("# {") else None
+                frame = pd.read_csv(file, float_precision="round_trip")
+            except ValueError as error:
+                raise TraceError(f"{path} is not a trace: {error}") from error
+        if kept is None:
+            raise TraceError(f"{path} is not a trace: its first line is not '# {{…}}'")
+        return cls(_records(frame), kept)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        remedy = "pip install 'dsbo[parquet]', or use .csv"
+        raise ImportError(f"Parquet needs pyarrow: {remedy}") from None
+    return pyarrow, pyarrow.parquet

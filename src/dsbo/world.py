@@ -1,0 +1,91 @@
+"""The world of an algorithm: two levels, the draws, and a way to mix. Nothing else.
+
+An algorithm that touches only these four cannot tell whether its rows are all agents of the
+problem or the block that one of several processes holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsbo import keys
+from dsbo.levels import Level
+
+
+class Sampler(Protocol):
+    """Where the samples of one level come from."""
+
+    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
+        """Return one batch an agent, stacked along a leading axis.
+
+        Parameters
+        ----------
+        generators : iterable of numpy.random.Generator
+            One an agent, in the order of ``agents``.
+        agents : Tensor
+            Indices ``[n]`` of the agents held here.
+        """
+        ...
+
+    def full(self, agents: Tensor) -> Any:
+        """Return everything the agents have instead of a draw."""
+        ...
+
+    def to(self, device: torch.device) -> Sampler:
+        """Return the sampler with its data on ``device``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The samples of a run; each is a value that depends on (seed, agent, t, stream) alone.
+
+    Parameters
+    ----------
+    seed : int
+        The run's seed, 0 or larger.
+    agents : Tensor
+        Indices ``[n]`` of the agents held here.
+    upper, lower : Sampler
+        Samplers of the two levels.
+    """
+
+    seed: int
+    agents: Tensor
+    upper: Sampler
+    lower: Sampler
+
+    def xi(self, t: int) -> Any:
+        """Return the upper-level samples of iteration t."""
+        return self._draw(self.upper, t, keys.UPPER)
+
+    def zeta(self, t: int) -> Any:
+        """Return the lower-level samples of iteration t."""
+        return self._draw(self.lower, t, keys.LOWER)
+
+    def _draw(self, sampler: Sampler, t: int, stream: int) -> Any:
+        rngs = (keys.generator(self.seed, i, t, stream) for i in self.agents.tolist())
+        return sampler(rngs, self.agents)
+
+
+class Mixer(Protocol):
+    """One round of messages: every agent replaces its rows by a weighted sum of its neighbours'."""
+
+    def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
+        """Return W times each of ``rows [n, …]``; one message and one round for all of them."""
+        ...
+
+
+class World(NamedTuple):
+    """All that an algorithm may touch."""
+
+    f: Level
+    g: Level
+    draw: Draws
+    mix: Mixer

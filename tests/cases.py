@@ -1,0 +1,87 @@
+"""Problems and weights that several test files use."""
+
+import numpy as np
+import torch
+
+from dsbo import graphs, keys, mixing
+from dsbo.problems import Quadratic
+
+STEPS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2}
+
+
+def coefficients(N=5, d=3, p=4, seed=0, heterogeneity=1.0):
+    """Random coefficients, every agent's lower Hessian positive definite."""
+    rng = np.random.default_rng(seed)
+
+    def spread(*shape):
+        common = rng.standard_normal(shape)
+        return common + heterogeneity * 0.3 * rng.standard_normal((N, *shape))
+
+    def positive(n, least):
+        half = spread(n, n) / np.sqrt(n)
+        return half @ half.transpose(0, 2, 1) + least * np.eye(n)
+
+    return {
+        "P": positive(d, 1.0),
+        "Q": 0.1 * spread(d, p),
+        "R": positive(p, 0.1),
+        "p": spread(d),
+        "r": spread(p),
+        "A": positive(p, 1.0),
+        "B": 0.3 * spread(p, d),
+        "b": spread(p),
+    }
+
+
+def quadratic(noise=0.0, **kwargs):
+    c = coefficients(**kwargs)
+    return c, Quadratic(**c, noise=noise)
+
+
+def scalar(a, c, e, t):
+    """Tests T1 and T2: f = (y - t)²/2 + x²/4, g = a (y - c x - e)²/2, without the constants."""
+    a, c, e, t = (torch.tensor(v, dtype=torch.float64) for v in (a, c, e, t))
+    one = torch.ones(len(a), 1, 1, dtype=torch.float64)
+    return Quadratic(
+        P=0.5 * one,
+        Q=0 * one,
+        R=one,
+        p=0 * one[:, 0],
+        r=-t[:, None],
+        A=a[:, None, None],
+        B=(a * c)[:, None, None],
+        b=(a * e)[:, None],
+    )
+
+
+def t1():
+    return scalar(a=[1, 1, 1, 1], c=[1, 1, 1, 1], e=[-1, 0, 1, 2], t=[3, 1, -1, 1])
+
+
+def t2():
+    return scalar(a=[0.5, 1, 1.5, 2], c=[1, 0.5, 1, 1.5], e=[-1, 0, 1, 2], t=[4, 1, 0, 1])
+
+
+def doubly_stochastic(N, seed, directed):
+    """A random convex combination of permutations; symmetric if not directed."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.ones(4))
+    shifts = [np.eye(N), np.roll(np.eye(N), 1, axis=0)]
+    shifts += [np.eye(N)[rng.permutation(N)] for _ in range(2)]
+    W = sum(s * m for s, m in zip(shares, shifts, strict=True))
+    return W if directed else (W + W.T) / 2
+
+
+def lazy_ring(N):
+    return mixing.uniform(graphs.ring(N), self_weight=0.5)
+
+
+def drawn_noise(seed, scale, d, p):
+    """The noise of `Quadratic`, drawn again by hand from the keys."""
+
+    def noise(i, t):
+        up = keys.generator(seed, i, t, keys.UPPER).standard_normal(d + p) * scale
+        low = keys.generator(seed, i, t, keys.LOWER).standard_normal(d + p)[d:] * scale
+        return up[:d], up[d:], low
+
+    return noise

@@ -1,0 +1,1 @@
+"""Naive loops typed from the papers: slow, obvious, never imported by the package."""

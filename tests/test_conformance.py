@@ -1,0 +1,196 @@
+"""What every algorithm must satisfy. A new one needs a line in CASES and its naive loop."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from cases import (
+    STEPS,
+    doubly_stochastic,
+    drawn_noise,
+    lazy_ring,
+    quadratic,
+)
+from reference.dsoba import dsoba
+from reference.soba import soba
+
+from dsbo import DSOBA, SOBA, Dense, Sparse, mixing, run
+from dsbo.algorithms import ALGORITHMS
+
+
+@dataclass(frozen=True)
+class Case:
+    algorithm: object
+    reference: object
+    settings: dict
+    floats: int  # sent to each neighbour in an iteration, for d = 3 and p = 4
+    calls: dict
+
+
+ONE_OF_EACH = {"upper_grads": 1, "lower_grads": 1, "jvps": 1, "hvps": 1}
+THETA = {**STEPS, "theta": 0.3}
+CASES = {
+    "dsoba": Case(DSOBA(**THETA), dsoba, THETA, 3 + 2 * 4, ONE_OF_EACH),
+    "soba": Case(SOBA(**STEPS), soba, {**STEPS, "theta": None}, 3 + 2 * 4, ONE_OF_EACH),
+    "soba averaged": Case(SOBA(**THETA), soba, THETA, 3 + 2 * 4, ONE_OF_EACH),
+}
+every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+def weights(case, N, directed=False):
+    if case.algorithm.centralised:
+        return mixing.average(N)
+    return doubly_stochastic(N, seed=N, directed=directed)
+
+
+def same(got, want, tol):
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=tol)
+
+
+def test_every_algorithm_of_the_table_has_a_case():
+    assert set(ALGORITHMS.values()) == {type(case.algorithm) for case in CASES.values()}
+
+
+@every
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_ten_steps_equal_the_naive_loop(case, directed, noise):
+    c, problem = quadratic(noise=noise)
+    W = weights(case, 5, directed)
+    trace = run(case.algorithm, problem, Dense(W), steps=10, seed=3)
+    want = case.reference(c, W, **case.settings, steps=10, noise=drawn_noise(3, noise, 3, 4))
+    known = want if case.settings["theta"] is not None else want[:3]
+    same(trace.state[: len(known)], known, 1e-12)
+
+
+@every
+def test_dense_equals_sparse(case):
+    _, problem = quadratic(noise=0.5)
+    W = weights(case, 5)
+    runs = [run(case.algorithm, problem, kind(W), steps=30, seed=1) for kind in (Dense, Sparse)]
+    same(runs[0].state, runs[1].state, 1e-14)
+
+
+@every
+def test_relabelling_the_agents_relabels_the_run(case):
+    c, problem = quadratic()
+    order = np.array([3, 0, 4, 1, 2])
+    W = weights(case, 5)
+    moved = type(problem)(**{name: value[order] for name, value in c.items()})
+    here = run(case.algorithm, problem, Dense(W), steps=20)
+    there = run(case.algorithm, moved, Dense(W[np.ix_(order, order)]), steps=20)
+    same(there.state, [part[order] for part in here.state], 1e-12)
+
+
+@every
+def test_resuming_is_bitwise_the_uninterrupted_run(case, tmp_path):
+    _, problem = quadratic(noise=0.5)
+    network = Dense(weights(case, 5))
+    whole = run(case.algorithm, problem, network, steps=40, seed=2, record=5)
+    options = {"seed": 2, "record": 5, "checkpoint": tmp_path}
+    run(case.algorithm, problem, network, steps=17, **options)
+    resumed = run(case.algorithm, problem, network, steps=40, resume=True, **options)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state, resumed.state, strict=True))
+    plain = [[{k: v for k, v in row.items() if k != "seconds"} for row in t.rows]
+             for t in (whole, resumed)]  # fmt: skip
+    assert plain[0] == plain[1]
+
+
+@every
+def test_the_same_seed_twice_is_bitwise_equal_and_another_is_not(case):
+    _, problem = quadratic(noise=0.5)
+    network = Dense(weights(case, 5))
+    a, b, c = (run(case.algorithm, problem, network, steps=5, seed=s).state.x for s in (4, 4, 5))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+@every
+def test_exact_averaging_is_the_centralised_method(case):
+    _, problem = quadratic(noise=0.5)
+    central = SOBA(**STEPS, theta=case.settings["theta"])
+    want = run(central, problem, steps=25, seed=1)
+    got = run(case.algorithm, problem, Dense(mixing.average(5)), steps=25, seed=1)
+    same(got.state[:3], want.state[:3], 1e-12)
+
+
+@every
+def test_the_fixed_point_of_the_linear_recursion_is_reached(case):
+    _, problem = quadratic()
+    W = weights(case, 5)
+    want = problem.fixed_point(W, **STEPS)
+    trace = run(case.algorithm, problem, Dense(W), steps=6000, record=6000)
+    same(trace.state[:3], want, 1e-9)
+
+
+@every
+def test_the_mean_obeys_the_centralised_law_with_common_hessians(case):
+    _, problem = quadratic(heterogeneity=0.0)
+    shifted = quadratic(heterogeneity=1.0)[0]
+    common = quadratic(heterogeneity=0.0)[0]
+    linear = {**common, **{name: shifted[name] for name in ("p", "r", "b")}}
+    problem = type(problem)(**linear)
+    central = run(SOBA(**STEPS, theta=case.settings["theta"]), problem, steps=25)
+    got = run(case.algorithm, problem, Dense(weights(case, 5)), steps=25)
+    same([v.mean(0) for v in got.state[:3]], [v.mean(0) for v in central.state[:3]], 1e-12)
+
+
+@every
+def test_the_problem_is_not_modified(case):
+    _, problem = quadratic(noise=0.5)
+    before = [v.clone() for v in (problem.x0, problem.y0, *problem.upper.coefficients)]
+    run(case.algorithm, problem, Dense(weights(case, 5)), steps=5)
+    after = (problem.x0, problem.y0, *problem.upper.coefficients)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dtype_and_device_are_those_of_the_problem(case, dtype):
+    c, _ = quadratic()
+    problem = type(quadratic()[1])(**c, noise=0.1, dtype=dtype)
+    trace = run(case.algorithm, problem, Dense(weights(case, 5)), steps=3)
+    assert {part.dtype for part in trace.state} == {dtype}
+    assert {part.device for part in trace.state} == {problem.x0.device}
+
+
+@every
+def test_one_agent_is_enough(case):
+    _, problem = quadratic(N=1, noise=0.5)
+    alone = run(case.algorithm, problem, steps=20, seed=1)
+    want = run(SOBA(**STEPS, theta=case.settings["theta"]), problem, steps=20, seed=1)
+    same(alone.state[:3], want.state[:3], 1e-13)
+
+
+@every
+def test_what_is_declared_is_what_is_counted(case):
+    _, problem = quadratic()
+    network = Dense(weights(case, 5))
+    last = run(case.algorithm, problem, network, steps=7).rows[-1]
+    assert last["rounds"] == 7
+    assert last["floats"] == 7 * network.links * case.floats
+    for kind, calls in case.calls.items():
+        assert last[kind] == 7 * calls
+
+
+@every
+def test_settings_survive_pickling_and_print_what_they_are(case):
+    import pickle
+
+    assert pickle.loads(pickle.dumps(case.algorithm)) == case.algorithm
+    assert "alpha=Constant(value=0.1)" in repr(replace(case.algorithm))
+
+
+def test_a_lazy_ring_keeps_the_first_order_variant_on_the_same_point():
+    _, problem = quadratic()
+    W = lazy_ring(5)
+    want = problem.fixed_point(W, **STEPS)
+    for central, calls in ((False, 2), (True, 3)):
+        trace = run(
+            DSOBA(**THETA), problem.first_order(1.0, central), Dense(W), steps=6000, record=6000
+        )
+        same(trace.state[:3], want, 1e-9)
+        assert trace.rows[-1]["lower_grads"] == 6000 * calls
+        assert trace.rows[-1]["hvps"] == 0
