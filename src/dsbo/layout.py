@@ -45,7 +45,7 @@ class Layout:
         """Return views of ``rows [..., size]`` shaped like the tree, leading axes kept."""
         widths = [math.prod(shape) for shape in self.shapes]
         parts = [
-            part.view(*rows.shape[:-1], *shape)
+            part.view((*rows.shape[:-1], *shape))
             for part, shape in zip(torch.split(rows, widths, dim=-1), self.shapes, strict=True)
         ]
         if self.single:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -141,16 +143,24 @@ class Trace:
             except (KeyError, TypeError, OSError, ValueError) as error:
                 raise TraceError(f"{path} is not a trace: {error}") from error
             return cls(_records(table.to_pandas()), kept)
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             head = file.readline()
             try:
                 kept = json.loads(head.removeprefix("# ")) if head.startswith("# {") else None
-                frame = pd.read_csv(file, float_precision="round_trip")
-            except ValueError as error:
+                rows = [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
+            except (ValueError, TypeError) as error:
                 raise TraceError(f"{path} is not a trace: {error}") from error
         if kept is None:
             raise TraceError(f"{path} is not a trace: its first line is not '# {{…}}'")
-        return cls(_records(frame), kept)
+        return cls(rows, kept)
+
+
+def _number(text: str) -> int | float:
+    """Return what `DataFrame.to_csv` wrote, to the last digit; nothing stands for NaN."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text) if text else math.nan
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

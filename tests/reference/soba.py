@@ -5,8 +5,8 @@ import numpy as np
 from reference.dsoba import oracles
 
 
-def soba(c, W, alpha, beta, gamma, theta, steps, noise):
-    """theta=None steps along the newest direction; W is not used: everything is averaged."""
+def soba(c, _, alpha, beta, gamma, theta, steps, noise):
+    """theta=None steps along the newest direction; no weights: everything is averaged."""
     N, d = c["p"].shape
     p = c["r"].shape[1]
     x, y, z, h = np.zeros(d), np.zeros(p), np.zeros(p), np.zeros(d)

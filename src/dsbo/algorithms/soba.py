@@ -5,6 +5,7 @@
     z <- z - gamma_t mean_i (∇²₂₂g_i z - ∇₂f_i)
 
 Dagréou et al. 2022; all directions at the old point, as on the slides' page "Centralized SOBA".
+Derived in book/dsoba.md.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ class QuadraticLevel:
     def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
         """Return each agent's loss, ``[n]``."""
         P, Q, R, p, r, e_x, e_y = batch
-        linear = (x * (p + e_x)).sum(1) + (y * (r + e_y)).sum(1)
-        half = 0.5 * (x * _times(P, x)).sum(1) + 0.5 * (y * _times(R, y)).sum(1)
+        linear: Tensor = (x * (p + e_x)).sum(1) + (y * (r + e_y)).sum(1)
+        half: Tensor = 0.5 * (x * _times(P, x)).sum(1) + 0.5 * (y * _times(R, y)).sum(1)
         return half + (x * _times(Q, y)).sum(1) + linear
 
     def grad(self, x: Tensor, y: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
@@ -99,8 +99,7 @@ class QuadraticLevel:
 
 
 def _times(matrices: Tensor, rows: Tensor) -> Tensor:
-    products = torch.bmm(matrices, rows[..., None])
-    return products.squeeze(-1)
+    return torch.bmm(matrices, rows[..., None]).squeeze(-1)
 
 
 class Quadratic(Problem):

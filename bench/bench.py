@@ -1,0 +1,227 @@
+"""What a step costs, as ratios within one run: machines differ and drift, ratios hardly.
+
+    nox -s bench              all of it
+    nox -s bench -- cleaning  one of: cleaning, sparse
+
+Every pair of things compared is timed in turn, A B A B …, and the median is told. The exit code is
+1 if a ratio misses its goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from dsbo import DSOBA, Dense, Network, Problem, Sparse, graphs, mixing
+from dsbo.allocator import keep_freed_memory
+from dsbo.problems import Cleaning
+from dsbo.problems.cleaning import Split, network
+from dsbo.world import Draws, World
+
+N, BATCH, FEATURES, HIDDEN, CLASSES, SAMPLES = 10, 50, 784, 300, 10, 5000
+
+
+def in_turn(things: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of each thing, all timed alternately."""
+    for thing in things.values():
+        for _ in range(3):
+            thing()
+    times: dict[str, list[float]] = {name: [] for name in things}
+    for _ in range(rounds):
+        for name, thing in things.items():
+            started = time.perf_counter()
+            thing()
+            times[name].append(time.perf_counter() - started)
+    return {name: median(values) for name, values in times.items()}
+
+
+def cleaning_problem() -> Cleaning:
+    """Return the cleaning problem at paper scale on random pixels, which cost what real ones do."""
+    g = torch.Generator().manual_seed(0)
+
+    def drawn(m: int) -> tuple[Tensor, Tensor]:
+        labels = torch.randint(CLASSES, (N, m), generator=g)
+        return torch.rand(N, m, FEATURES, generator=g), labels
+
+    train, clean = drawn(SAMPLES), drawn(1000)
+    test = clean[0][0], clean[1][0]
+    corrupted = torch.rand(N, SAMPLES, generator=g) < 0.2
+    return Cleaning(Split(train, clean, test, corrupted, CLASSES), HIDDEN, batch=BATCH)
+
+
+def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool = False) -> Any:
+    """Return a function that does one more iteration each time it is called."""
+    from collections import Counter
+
+    f, g = problem.f, problem.g
+    world = World(
+        f.compiled() if compiled else f,
+        g.compiled() if compiled else g,
+        Draws(0, problem.everyone(), problem.upper, problem.lower),
+        weights.mixer(problem.x0, Counter()),
+    )
+    rows = [row.expand(problem.agents, -1).clone() for row in (problem.x0, problem.y0)]
+    now = {"t": 0, "state": algorithm.init(*rows)}
+
+    def advance() -> None:
+        now["state"] = algorithm.step(now["t"], now["state"], world)
+        now["t"] += 1
+
+    return advance
+
+
+def floor(problem: Cleaning, W: Tensor) -> Callable[[], None]:
+    """Return the matrix products that no implementation of the step can avoid.
+
+    The two levels need three products of the batch with a matrix of the first layer's shape (the
+    two forward passes and the one with z) and three outer products of that shape (∇₂f, ∇₂g, Hz);
+    and x, y and z are mixed.
+    """
+    g = torch.Generator().manual_seed(1)
+    a = torch.rand(N, BATCH, FEATURES, generator=g)
+    weight = torch.rand(N, FEATURES, HIDDEN, generator=g)
+    back = torch.rand(N, BATCH, HIDDEN, generator=g)
+    x, y = torch.rand(N, problem.d, generator=g), torch.rand(N, problem.p, generator=g)
+    z = y.clone()
+
+    def products() -> None:
+        for _ in range(3):
+            torch.bmm(a, weight)
+            torch.bmm(a.mT, back)
+        for rows in (x, y, z):
+            torch.mm(W, rows)
+
+    return products
+
+
+def published_way(problem: Cleaning, W: Tensor, steps: dict[str, float]) -> Callable[[], None]:
+    """Return the step as scripts write it: a loop over agents, a graph for every quantity."""
+    rng = np.random.default_rng(0)
+    x, y = (row.expand(N, -1).clone() for row in (problem.x0, problem.y0))
+    z, h = torch.zeros_like(y), torch.zeros_like(x)
+    (clean_a, clean_c), (train_a, train_c, train_e) = problem.upper.data, problem.lower.data
+    state = {"x": x, "y": y, "z": z, "h": h}
+
+    def upper(i: int, y: Tensor, rows: Tensor) -> Tensor:
+        return cross_entropy(network(problem.unpack(y=y), clean_a[i, rows]), clean_c[i, rows])
+
+    def lower(i: int, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+        logits = network(problem.unpack(y=y), train_a[i, rows])
+        losses = cross_entropy(logits, train_c[i, rows], reduction="none")
+        weighted = (torch.sigmoid(x[train_e[i, rows]]) * losses).mean()
+        return weighted + 1e-3 * (y * y).sum()
+
+    def advance() -> None:
+        x, y, z, h = (state[k] for k in "xyzh")
+        new: dict[str, list[Tensor]] = {k: [] for k in "xyzh"}
+        for i in range(N):
+            up = torch.as_tensor(rng.integers(clean_a.shape[1], size=BATCH))
+            low = torch.as_tensor(rng.integers(SAMPLES, size=BATCH))
+            xi, yi = x[i].clone().requires_grad_(), y[i].clone().requires_grad_()
+            (u_y,) = torch.autograd.grad(upper(i, yi, up), yi)
+            (v,) = torch.autograd.grad(lower(i, xi, yi, low), yi)
+            (again,) = torch.autograd.grad(lower(i, xi, yi, low), yi, create_graph=True)
+            (hz,) = torch.autograd.grad(again, yi, grad_outputs=z[i])
+            (again,) = torch.autograd.grad(lower(i, xi, yi, low), yi, create_graph=True)
+            (jz,) = torch.autograd.grad(again, xi, grad_outputs=z[i])
+            new["x"].append(x[i] - steps["alpha"] * h[i])
+            new["y"].append(y[i] - steps["beta"] * v)
+            new["z"].append(z[i] - steps["gamma"] * (hz - u_y))
+            new["h"].append((1 - steps["theta"]) * h[i] - steps["theta"] * jz)
+        for k in "xyz":
+            state[k] = W @ torch.stack(new[k])
+        state["h"] = torch.stack(new["h"])
+
+    return advance
+
+
+def cleaning(rounds: int) -> list[tuple[str, float, float, bool]]:
+    """Compare a step of the cleaning problem with its floor and with the way scripts do it."""
+    problem, weights = cleaning_problem(), Dense(mixing.uniform(graphs.ring(N)))
+    steps = {"alpha": 100.0, "beta": 0.1, "gamma": 0.1, "theta": 0.2}
+    algorithm, W = DSOBA(**steps), weights.weights(problem.x0)
+    eager = stepper(algorithm, problem, weights)
+    compiled = stepper(algorithm, problem, weights, compiled=True)
+    scripts = published_way(problem, W, steps)
+    scripts()
+    took = in_turn(
+        {
+            "floor": floor(problem, W),
+            "eager": eager,
+            "compiled": compiled,
+            "loop over agents": scripts,
+        },
+        rounds,
+    )
+    for name, seconds in took.items():
+        print(f"  {name:18} {1e3 * seconds:8.1f} ms")
+    return [
+        ("eager / floor", took["eager"] / took["floor"], 3.0, False),
+        ("compiled / floor", took["compiled"] / took["floor"], 2.0, False),
+        ("loop over agents / eager", took["loop over agents"] / took["eager"], 2.0, True),
+        ("loop over agents / compiled", took["loop over agents"] / took["compiled"], 3.0, True),
+    ]
+
+
+def sparse(rounds: int) -> list[tuple[str, float, float, bool]]:
+    """Compare 1024 agents on a ring with 128, each with p = 1000."""
+
+    def upper(x: Tensor, y: Tensor, batch: Tensor) -> Tensor:
+        return ((y - batch) ** 2).sum() + (x**2).sum()
+
+    def lower(x: Tensor, y: Tensor, batch: Tensor) -> Tensor:
+        return ((y - x - batch) ** 2).sum() + torch.cosh(y).sum()
+
+    def of(agents: int) -> Any:
+        g = torch.Generator().manual_seed(0)
+        data = [torch.rand(1, 1000, generator=g) for _ in range(agents)]
+        start = torch.zeros(1000)
+        losses = (lambda x, y, b: upper(x, y, b[0]), lambda x, y, b: lower(x, y, b[0]))
+        problem = Problem.from_losses(*losses, start, start, data, data)
+        weights = Sparse(mixing.uniform(graphs.ring(agents), self_weight=0.5))
+        return stepper(DSOBA(0.01, 0.01, 0.01, 0.2), problem, weights)
+
+    took = in_turn({"128 agents": of(128), "1024 agents": of(1024)}, rounds)
+    for name, seconds in took.items():
+        print(f"  {name:18} {1e3 * seconds:8.1f} ms")
+    grown = took["1024 agents"] / took["128 agents"] / (1024 / 128)
+    return [("1024 agents / 8 / 128 agents", grown, 1.3, False)]
+
+
+PARTS = {"cleaning": cleaning, "sparse": sparse}
+
+
+def main() -> int:
+    """Run the parts asked for and say which ratios miss their goals."""
+    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    words.add_argument("--rounds", type=int, default=31)
+    args = words.parse_args()
+    if unknown := set(args.parts) - set(PARTS):
+        words.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(2)
+    keep_freed_memory()
+    missed = 0
+    for name in args.parts or PARTS:
+        print(name)
+        for text, ratio, goal, at_least in PARTS[name](args.rounds):
+            good = ratio >= goal if at_least else ratio <= goal
+            missed += not good
+            sign = ">=" if at_least else "<="
+            print(f"  {text:30} {ratio:5.2f}  goal {sign} {goal}  {'' if good else 'MISSED'}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

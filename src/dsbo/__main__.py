@@ -1,0 +1,196 @@
+"""The command line: ``dsbo`` or ``python -m dsbo``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from dsbo import data
+from dsbo.algorithms import ALGORITHMS
+from dsbo.checkpoint import CheckpointError
+from dsbo.experiments import EXPERIMENTS
+from dsbo.experiments.jobs import StaleRecord, run_jobs
+from dsbo.trace import Trace, TraceError
+
+EXIT_CODES = """\
+exit codes:
+  0  all went well
+  1  something could not be done: data missing or corrupt, a bad checkpoint, a full disk
+  2  the command line was not understood
+  3  a run diverged; its trace was kept
+  130  interrupted; what was recorded was kept, and --resume goes on from there
+"""
+EXPECTED = (data.DataUnavailable, data.DataCorrupted, CheckpointError, StaleRecord, TraceError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = parser().parse_args(words)
+    args.command_line = shlex.join(["dsbo", *words])
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return command(args)
+    except (*EXPECTED, OSError, ValueError) as error:
+        print(f"dsbo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("dsbo: interrupted; add --resume to go on from here", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="dsbo",
+        description="Run, plot and check the experiments of the dsbo book.",
+        epilog="start with: dsbo list\n\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    add = commands.add_parser("list", help="say which experiments, algorithms and data there are")
+    add.set_defaults(command=list_all)
+
+    add = commands.add_parser(
+        "run",
+        help="run an experiment and keep its traces",
+        description="Run an experiment. Every trace is written as soon as its run is done.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add.add_argument("name", choices=sorted(EXPERIMENTS), help="see: dsbo list")
+    add.add_argument(
+        "--scale",
+        choices=("quick", "paper"),
+        default="quick",
+        help="quick: minutes, to see that it works; paper: the full size",
+    )
+    add.add_argument(
+        "--seeds", type=natural, nargs="+", metavar="SEED", help="run these instead of the usual"
+    )
+    add.add_argument("--device", type=device, help="such as cpu or cuda; by default cpu")
+    add.add_argument("--out", type=Path, metavar="DIR", help="folder; by default runs/NAME-SCALE")
+    add.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep finished runs in DIR, go on with the one that was stopped",
+    )
+    add.set_defaults(command=run_experiment)
+
+    add = commands.add_parser("plot", help="draw the traces in a folder")
+    add.add_argument("folder", type=Path, metavar="DIR", help="where a run left its traces")
+    add.add_argument("--x", default="step", help="column for the horizontal axis, such as floats")
+    add.add_argument("--out", type=Path, metavar="FILE", help="by default DIR/overview.svg")
+    add.set_defaults(command=plot)
+
+    add = commands.add_parser(
+        "data",
+        help="fetch or verify data sets",
+        description="Files are looked for in the folder $DSBO_DATA, then in the user's cache.",
+    )
+    add.add_argument("action", choices=("fetch", "verify"))
+    add.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"any of {', '.join(data.NAMES)}; by default all",
+    )
+    add.set_defaults(command=data_sets)
+    return top
+
+
+def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
+    """Print what there is."""
+    print("experiments (dsbo run NAME)")
+    for name, experiment in EXPERIMENTS.items():
+        print(f"  {name:12} {experiment.TITLE}")
+    print("algorithms (from dsbo import …)")
+    for cls in ALGORITHMS.values():
+        print(f"  {cls.__name__:12} {(cls.__doc__ or '').splitlines()[0]}")
+    print("data sets (dsbo data fetch NAME)")
+    for name in data.NAMES:
+        print(f"  {name}")
+    return 0
+
+
+def run_experiment(args: argparse.Namespace) -> int:
+    """Run an experiment; 3 if one of its runs diverged."""
+    experiment = EXPERIMENTS[args.name]
+    settings = experiment.SCALES[args.scale]
+    out = args.out or Path("runs") / f"{args.name}-{args.scale}"
+    jobs = experiment.jobs(settings, args.seeds)
+    print(f"{len(jobs)} runs of {args.name} at {args.scale} scale -> {out}", flush=True)
+    traces = run_jobs(jobs, out, device=args.device, resume=args.resume, command=args.command_line)
+    print(f"done. Look at them with: dsbo plot {out}")
+    lost = [trace for trace in traces if "diverged" in trace.provenance]
+    for trace in lost:
+        told, end = trace.provenance["experiment"], trace.provenance["diverged"]
+        print(
+            f"dsbo: {told['method']} on {told['graph']}, seed {told['seed']}, diverged: "
+            f"{end['variable']} is not finite after step {end['step']}",
+            file=sys.stderr,
+        )
+    return 3 if lost else 0
+
+
+def plot(args: argparse.Namespace) -> int:
+    """Draw every metric of the traces in a folder."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from dsbo import plots
+
+    files = sorted([*args.folder.glob("*.csv"), *args.folder.glob("*.parquet")])
+    if not files:
+        raise FileNotFoundError(f"no traces (*.csv, *.parquet) in {args.folder}")
+    plots.apply_style()
+    traces = [Trace.load(file) for file in files]
+    if args.x not in traces[0].rows[0]:
+        raise ValueError(f"no column {args.x!r}; the traces have {', '.join(traces[0].rows[0])}")
+    out = args.out or args.folder / "overview.svg"
+    plots.overview(traces, args.x).savefig(out)
+    print(out)
+    return 0
+
+
+def data_sets(args: argparse.Namespace) -> int:
+    """Fetch data sets, or say of each file whether it is there and whole."""
+    for name in args.names:
+        if name not in data.NAMES:
+            raise ValueError(f"no data set {name!r}; there are {', '.join(data.NAMES)}")
+    wrong = 0
+    for name in args.names or data.NAMES:
+        if args.action == "fetch":
+            for path in data.fetch(name).values():
+                print(path)
+            continue
+        for file, status in data.verify(name):
+            print(f"{status:10} {file}")
+            wrong += status != "ok"
+    return 1 if wrong else 0
+
+
+def natural(text: str) -> int:
+    """Return a seed, or tell argparse that it is none."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def device(text: str) -> str:
+    """Return a device that is there, or tell argparse that it is not."""
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: {str(error).splitlines()[0]}") from None
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

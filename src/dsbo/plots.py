@@ -1,0 +1,217 @@
+"""One look for every figure: a colour means a method, a line style a graph, in the whole book."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from dsbo.trace import Trace
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+METHOD_COLOUR = {
+    "D-SOBA": "#0072B2",
+    "D-SOBA-FO": "#56B4E9",
+    "SOBA": "#000000",
+    "DIAMOND": "#D55E00",
+    "unweighted": "#E69F00",
+    "clean only": "#009E73",
+}
+GRAPH_STYLE: dict[str, Any] = {
+    "complete": "-",
+    "exponential": (0, (6, 1.5)),
+    "torus": (0, (3, 1.5)),
+    "hypercube": (0, (5, 1, 1, 1)),
+    "ring": (0, (1.5, 1)),
+    "adjusted ring": (0, (1, 1.2)),
+    "star": (0, (4, 1, 1, 1, 1, 1)),
+    "path": (0, (8, 2)),
+}
+GRAPH_SHADE = {"complete": 0.0, "exponential": 0.2, "torus": 0.4, "ring": 0.6, "adjusted ring": 0.6}
+"""How far a method's colour is lightened where several graphs share a panel."""
+LABEL = {
+    "step": "iterations",
+    "floats": "numbers sent over all links",
+    "rounds": "rounds of messages",
+    "seconds": "seconds",
+    "upper_loss": "upper loss at x̄, ȳ",
+    "test_accuracy": "test accuracy of ȳ",
+    "auc": "AUC of finding bad labels",
+    "consensus_x": "mean ‖xᵢ − x̄‖²",
+    "consensus_y": "mean ‖yᵢ − ȳ‖²",
+    "hypergradient": "‖∇Φ(x̄)‖",
+    "distance": "‖x̄ − x*‖",
+}
+GREY = "#7f7f7f"
+
+
+def style() -> None:
+    """Set matplotlib's defaults to the book's look; call it once a page."""
+    with contextlib.suppress(ImportError):  # outside a notebook there is nothing to set
+        inline = importlib.import_module("matplotlib_inline.backend_inline")
+        inline.set_matplotlib_formats("svg")
+    apply_style()
+
+
+def apply_style() -> None:
+    """Set sizes, fonts and spines, without touching how a notebook shows figures."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (6.4, 3.2),
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "axes.labelsize": 10,
+            "font.size": 10,
+            "legend.frameon": False,
+            "legend.fontsize": 9,
+            "lines.linewidth": 1.6,
+            "svg.hashsalt": "dsbo",
+        }
+    )
+
+
+def lines(
+    ax: Axes,
+    traces: Iterable[Trace],
+    y: str,
+    x: str = "step",
+    label: Callable[[Mapping[str, Any]], str] | None = None,
+    **kwargs: Any,
+) -> None:
+    """Draw one line for each method and graph: the mean over seeds, and a band to the extremes.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    traces : iterable of Trace
+        With ``provenance["experiment"]`` that says ``method`` and ``graph``.
+    y, x : str
+        Columns.
+    label : callable, optional
+        Experiment settings -> text in the legend; by default the method and the graph.
+    **kwargs
+        Passed on to ``Axes.plot``.
+    """
+    for told, group in grouped(traces):
+        xs, values = stacked(group, x, y)
+        text = label(told) if label else ", ".join(told_by(told))
+        style_of_line = {
+            "color": shade(
+                METHOD_COLOUR.get(told["method"], GREY), GRAPH_SHADE.get(told["graph"], 0)
+            ),
+            "linestyle": GRAPH_STYLE.get(told["graph"], "-"),
+            "label": text,
+        } | kwargs
+        ax.plot(xs, values.mean(0), **style_of_line)
+        if len(values) > 1:
+            band = {"color": style_of_line["color"], "alpha": 0.15, "linewidth": 0}
+            ax.fill_between(xs, values.min(0), values.max(0), **band)
+    ax.set(xlabel=LABEL.get(x, x), ylabel=LABEL.get(y, y))
+
+
+def overview(traces: Sequence[Trace], x: str = "step") -> Figure:
+    """Return a figure with one panel for every metric that the traces recorded.
+
+    Parameters
+    ----------
+    traces : sequence of Trace
+        Of one experiment; runs with the same settings but the seed make one line.
+    x : str
+        Column for the horizontal axis.
+    """
+    known = {"step", "seconds", "rounds", "floats", "upper_grads", "lower_grads", "jvps", "hvps"}
+    columns = [name for name in traces[0].rows[0] if name not in known]
+    rows = -(-len(columns) // 2)
+    fig, axes = plt.subplots(rows, 2, figsize=(9, 2.6 * rows), squeeze=False)
+    for ax, column in zip(axes.flat, columns, strict=False):
+        lines(ax, traces, column, x)
+    for ax in axes.flat[len(columns) :]:
+        ax.remove()
+    handles, texts = axes.flat[0].get_legend_handles_labels()
+    fig.legend(handles, texts, loc="outside lower center", ncols=2)
+    return fig
+
+
+def slope(ax: Axes, x: ArrayLike, y0: float, power: float, text: str) -> None:
+    """Draw the thin grey line y0 · (x / x[0])^power that a theory predicts."""
+    xs = np.asarray(x, dtype=float)
+    ax.plot(xs, y0 * (xs / xs[0]) ** power, color=GREY, linewidth=0.8, zorder=0)
+    ax.annotate(text, (xs[-1], y0 * (xs[-1] / xs[0]) ** power), color=GREY, fontsize=9)
+
+
+def gallery(images: ArrayLike, titles: Sequence[str], columns: int = 8) -> Figure:
+    """Return a figure of small grey images, each under its title.
+
+    Parameters
+    ----------
+    images : array_like
+        ``[n, height, width]``.
+    titles : sequence of str
+        One an image.
+    columns : int
+        Images in a row.
+    """
+    pictures = np.asarray(images)
+    rows = -(-len(pictures) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(columns * 1.0, rows * 1.35), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, picture, title in zip(axes.flat, pictures, titles, strict=False):
+        ax.imshow(picture, cmap="gray_r", interpolation="nearest")
+        ax.set_title(title, fontsize=7)
+    return fig
+
+
+def grouped(traces: Iterable[Trace]) -> list[tuple[dict[str, Any], list[Trace]]]:
+    """Return traces that differ in the seed alone together, with the settings they share."""
+
+    def key(trace: Trace) -> str:
+        told = trace.provenance.get("experiment") or {}
+        return repr(sorted((k, v) for k, v in told.items() if k != "seed"))
+
+    kept = list(traces)
+    order = list(dict.fromkeys(key(trace) for trace in kept))
+    ordered = sorted(kept, key=lambda trace: order.index(key(trace)))
+    pairs = [list(group) for _, group in groupby(ordered, key)]
+    return [(settings_of(group[0]), group) for group in pairs]
+
+
+def settings_of(trace: Trace) -> dict[str, Any]:
+    """Return the experiment's settings, or for a run of one's own its algorithm and network."""
+    told = trace.provenance.get("experiment")
+    if told:
+        return {"graph": "", **told}
+    return {"method": trace.provenance.get("algorithm", {}).get("name", "run"), "graph": ""}
+
+
+def told_by(told: Mapping[str, Any]) -> list[str]:
+    """Return what a legend says of an experiment's settings."""
+    rate = [f"{told['rate']:.0%} bad labels"] if "rate" in told else []
+    return [word for word in (told["method"], told["graph"]) if word] + rate
+
+
+def stacked(traces: Sequence[Trace], x: str, y: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the common column x ``[k]`` and the columns y ``[traces, k]``.
+
+    Traces are cut to the shortest, so that a run that diverged still shows.
+    """
+    k = min(len(trace.rows) for trace in traces)
+    return traces[0][x][:k], np.stack([trace[y][:k] for trace in traces])
+
+
+def shade(colour: str, amount: float) -> tuple[float, float, float]:
+    """Return the colour, lightened by ``amount`` in [0, 1]."""
+    r, g, b = (c + (1 - c) * amount for c in to_rgb(colour))
+    return r, g, b

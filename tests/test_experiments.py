@@ -1,0 +1,234 @@
+"""Experiments, their records and the command line, on the digits that need no download."""
+
+import errno
+import json
+from dataclasses import replace
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from dsbo import Trace, data, plots
+from dsbo.__main__ import main
+from dsbo.experiments import EXPERIMENTS, cleaning, jobs
+from dsbo.experiments.jobs import StaleRecord, load_kept, load_record, run_jobs
+
+TINY = replace(cleaning.SCALES["digits"], train=200, clean=100, hidden=8, steps=6, record=3)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(cleaning.SCALES, "quick", TINY)
+    return TINY
+
+
+def test_every_scale_of_every_experiment_lists_its_runs():
+    for experiment in EXPERIMENTS.values():
+        for settings in experiment.SCALES.values():
+            listed = experiment.jobs(settings)
+            assert len({job.name for job in listed}) == len(listed)
+    assert len(cleaning.jobs(cleaning.SCALES["paper"])) == 3 * (4 + 2) * 5
+
+
+def test_no_reported_seed_was_tuned_on():
+    assert not set(cleaning.SCALES["paper"].seeds) & set(cleaning.HELD_OUT)
+
+
+def test_the_four_graphs_are_ordered_as_the_slides_say():
+    rho = [cleaning.network(name, cleaning.SCALES["paper"]).rho for name in cleaning.GRAPHS]
+    assert rho == sorted(rho)
+    assert rho[0] == pytest.approx(0, abs=1e-12)
+    assert rho[1:] == pytest.approx([0.6, 0.7236, 0.9618], abs=1e-4)
+
+
+def test_an_agents_clean_samples_look_like_its_training_samples():
+    settings = replace(TINY, train=1000, clean=400, concentration=0.3)
+    split = cleaning.problem(settings, 0.2, 0).split
+    true = np.where(split.corrupted, -1, split.train[1])
+    for i in range(settings.agents):
+        shares = [
+            np.bincount(c[c >= 0], minlength=10) / (c >= 0).sum()
+            for c in (true[i], split.clean[1][i].numpy())
+        ]
+        assert abs(shares[0] - shares[1]).sum() < 0.5
+    assert split.corrupted.float().mean() == pytest.approx(0.2)
+
+
+def test_floor_and_ceiling_know_the_weights_they_stand_for():
+    for method, weights in (("unweighted", {1.0}), ("clean only", {0.0, 1.0})):
+        algorithm, problem, _ = cleaning.job(TINY, method, "complete", 0.2, 0).start()
+        assert algorithm.alpha(0) == 0
+        assert {round(w, 9) for w in problem.x0.sigmoid().tolist()} == weights
+
+
+def test_a_record_is_read_back_and_a_stale_one_is_refused(tmp_path, tiny):
+    listed = cleaning.jobs(tiny, seeds=[0])[:2]
+    made = run_jobs(listed, tmp_path, command="the command")
+    read = load_record(listed, tmp_path)
+    for a, b in zip(made, read, strict=True):
+        assert a.rows == b.rows
+        assert b.provenance["command"] == "the command"
+    assert load_kept(listed[0], tmp_path).shape == (200,)
+    other = cleaning.jobs(replace(tiny, beta=0.3), seeds=[0])[:2]
+    with pytest.raises(StaleRecord, match=r"is stale: beta was 0\.1, is 0\.3\. Make it anew"):
+        load_record(other, tmp_path)
+    with pytest.raises(StaleRecord, match="is missing"):
+        load_record(cleaning.jobs(tiny, seeds=[1])[:1], tmp_path)
+
+
+def test_resuming_an_experiment_runs_only_what_is_missing(tmp_path, tiny, monkeypatch):
+    listed = cleaning.jobs(tiny, seeds=[0])[:3]
+    run_jobs(listed[:1], tmp_path)
+    ran = []
+    real = jobs.run
+    monkeypatch.setattr(jobs, "run", lambda *a, **k: ran.append(1) or real(*a, **k))
+    again = run_jobs(listed, tmp_path, resume=True)
+    assert len(again) == 3
+    assert len(ran) == 2
+    (tmp_path / f"{listed[1].name}.csv").write_text("half a")
+    run_jobs(listed, tmp_path, resume=True)
+    assert len(ran) == 3
+
+
+def test_a_trace_that_its_folder_cannot_take_is_saved_elsewhere(tmp_path, tiny, monkeypatch):
+    real, tried = Trace.save, []
+
+    def save(self, path):
+        tried.append(path)
+        if len(tried) == 1:
+            raise OSError(errno.ENOSPC, "could not write: No space left")
+        return real(self, path)
+
+    monkeypatch.setattr(Trace, "save", save)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with pytest.raises(OSError, match="The trace is in"):
+        run_jobs(cleaning.jobs(tiny, seeds=[0])[:1], tmp_path / "out")
+    assert Trace.load(tried[1]).rows
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_line_runs_resumes_and_plots(tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["run", "cleaning", "--seeds", "0", "--out", out, "--device", "cpu"]) == 0
+    assert "6 runs of cleaning at quick scale" in capsys.readouterr().out
+    assert main(["run", "cleaning", "--seeds", "0", "--out", out, "--resume"]) == 0
+    assert main(["plot", out, "--x", "floats"]) == 0
+    assert (tmp_path / "out/overview.svg").read_text().startswith("<?xml")
+    told = Trace.load(tmp_path / "out/d-soba_torus_rate-0.2_seed-0.csv").provenance
+    assert told["command"].startswith("dsbo run cleaning --seeds 0")
+    assert told["experiment"]["graph"] == "torus"
+    assert json.dumps(told)
+
+
+def test_the_command_line_lists_what_there_is(capsys):
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    for word in ("cleaning", "DSOBA", "SOBA", "fashion_mnist"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["run", "clean"], 2, "invalid choice"),
+        (["run", "cleaning", "--scale", "huge"], 2, "invalid choice"),
+        (["run", "cleaning", "--seeds", "-1"], 2, "negative"),
+        (["run", "cleaning", "--device", "abacus"], 2, "abacus"),
+        (["fly"], 2, "invalid choice"),
+        (["data", "fetch", "cifar11"], 1, "no data set 'cifar11'"),
+        (["plot", "nowhere"], 1, "no traces"),
+    ],
+)
+def test_what_the_command_line_does_not_understand_it_says(words, code, says, capsys):
+    try:
+        got = main(words)
+    except SystemExit as error:
+        got = error.code
+    assert got == code
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_help_names_commands_and_exit_codes(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "exit codes" in said
+    assert "dsbo list" in said
+
+
+def test_an_unknown_column_to_plot_is_refused(tmp_path, tiny, capsys):
+    run_jobs(cleaning.jobs(tiny, seeds=[0])[:1], tmp_path)
+    assert main(["plot", str(tmp_path), "--x", "hours"]) == 1
+    assert "no column 'hours'" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_diverging_run_exits_with_three_and_keeps_its_trace(tmp_path, monkeypatch, capsys):
+    wild = replace(TINY, beta=1e30, steps=12, record=1)
+    monkeypatch.setitem(cleaning.SCALES, "quick", wild)
+    assert main(["run", "cleaning", "--seeds", "0", "--out", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "diverged: " in said
+    assert "is not finite after step" in said
+    trace = Trace.load(tmp_path / "d-soba_torus_rate-0.2_seed-0.csv")
+    assert trace.provenance["diverged"]["step"] >= 1
+    assert trace.rows
+
+
+def test_an_interrupt_and_missing_data_have_their_codes(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    def unavailable(*_, **__):
+        raise data.DataUnavailable("train-images is absent: put it into …")
+
+    monkeypatch.setattr("dsbo.__main__.run_jobs", interrupted)
+    assert main(["run", "cleaning"]) == 130
+    monkeypatch.setattr("dsbo.__main__.run_jobs", unavailable)
+    assert main(["run", "cleaning"]) == 1
+    assert "put it into" in capsys.readouterr().err
+
+
+def test_data_are_verified_file_by_file(capsys, monkeypatch):
+    monkeypatch.setattr(data, "verify", lambda name: [(f"{name}/a", "ok"), (f"{name}/b", "absent")])
+    assert main(["data", "verify", "mnist"]) == 1
+    assert "absent     mnist/b" in capsys.readouterr().out
+    monkeypatch.setattr(data, "fetch", lambda name: {"a": f"there/{name}"})
+    assert main(["data", "fetch", "mnist", "a9a"]) == 0
+    assert "there/a9a" in capsys.readouterr().out
+
+
+def traces():
+    def one(method, graph, seed):
+        rows = [{"step": k, "floats": 9 * k, "loss": 1 / (1 + k + seed)} for k in range(4)]
+        told = {"method": method, "graph": graph, "rate": 0.2, "seed": seed}
+        return Trace(rows, {"experiment": told})
+
+    return [one(m, g, s) for m, g in (("D-SOBA", "torus"), ("SOBA", "complete")) for s in (0, 1)]
+
+
+def test_runs_that_differ_in_the_seed_alone_make_one_line_with_a_band():
+    mpl.use("agg")
+    plots.apply_style()
+    fig = plots.overview(traces())
+    (ax,) = fig.axes
+    assert len(ax.lines) == 2
+    assert len(ax.collections) == 2
+    np.testing.assert_allclose(ax.lines[0].get_ydata()[0], (1 + 0.5) / 2)
+    assert ax.lines[0].get_label() == "D-SOBA, torus, 20% bad labels"
+    plt.close(fig)
+
+
+def test_a_run_of_ones_own_can_be_plotted():
+    mpl.use("agg")
+    own = Trace([{"step": 0, "loss": 1.0}, {"step": 1, "loss": 0.5}], {"algorithm": {"name": "X"}})
+    fig = plots.overview([own])
+    assert fig.axes[0].lines[0].get_label() == "X"
+    plots.slope(fig.axes[0], [1, 2], 1.0, -1, "slope -1")
+    plt.close(fig)
+    plt.close(plots.gallery(np.zeros((3, 4, 4)), ["a", "b", "c"], columns=2))
+    plots.style()

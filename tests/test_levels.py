@@ -1,0 +1,153 @@
+"""Levels: derivatives against finite differences and closed forms."""
+
+from collections import Counter
+
+import pytest
+import torch
+from cases import quadratic
+from torch.func import jacrev
+
+from dsbo import FirstOrder, SecondOrder
+from dsbo.layout import flatten
+
+torch.manual_seed(0)
+N, B = 3, 5
+ZERO = torch.zeros((), dtype=torch.float64)
+X0 = {"log_ridge": ZERO.repeat(2), "shift": ZERO}
+Y0 = {"W": ZERO.repeat(2, 3), "b": ZERO.repeat(3)}
+
+
+def loss(x, y, batch):
+    a, c = batch
+    fit = torch.nn.functional.cross_entropy(a @ y["W"] + y["b"] + x["shift"] * a[:, :1], c)
+    ridge = (x["log_ridge"].exp()[:, None] * y["W"] ** 2).sum()
+    return fit + ridge + torch.sin(x["shift"]) * y["b"].sum()
+
+
+@pytest.fixture
+def setting():
+    (x, x_layout), (y, y_layout) = flatten(X0, "x"), flatten(Y0, "y")
+    g = torch.Generator().manual_seed(1)
+
+    def randn(*shape):
+        return torch.randn(*shape, dtype=torch.float64, generator=g)
+
+    batch = randn(N, B, 2), torch.randint(3, (N, B), generator=g)
+    level = SecondOrder(loss, x_layout, y_layout, "lower")
+    return level, randn(N, len(x)), randn(N, len(y)), batch, randn(N, len(y))
+
+
+def one_agent(level, i, batch):
+    part = tuple(b[i] for b in batch)
+    return lambda x, y: level.loss(level.x_layout.split(x), level.y_layout.split(y), part)
+
+
+def test_gradients_and_products_equal_dense_derivatives(setting):
+    level, x, y, batch, v = setting
+    g1, g2, jv, hv = level.grad_hess(x, y, batch, v)
+    a1, a2 = level.grad(x, y, batch)
+    torch.testing.assert_close((a1, a2), (g1, g2), rtol=0, atol=1e-15)
+    for i in range(N):
+        f = one_agent(level, i, batch)
+        d1, d2 = jacrev(f, (0, 1))(x[i], y[i])
+        H12 = jacrev(jacrev(f, 1), 0)(x[i], y[i])
+        H22 = jacrev(jacrev(f, 1), 1)(x[i], y[i])
+        dense = (d1, d2, H12.T @ v[i], H22 @ v[i])
+        torch.testing.assert_close((g1[i], g2[i], jv[i], hv[i]), dense, rtol=0, atol=1e-13)
+
+
+def test_gradients_equal_finite_differences(setting):
+    level, x, y, batch, _ = setting
+    g1, g2 = level.grad(x, y, batch)
+    h = 1e-6
+    for k in range(x.shape[1]):
+        e = torch.zeros_like(x)
+        e[:, k] = h
+        slope = (level.value(x + e, y, batch) - level.value(x - e, y, batch)) / (2 * h)
+        torch.testing.assert_close(slope, g1[:, k], rtol=0, atol=1e-8)
+    for k in range(y.shape[1]):
+        e = torch.zeros_like(y)
+        e[:, k] = h
+        slope = (level.value(x, y + e, batch) - level.value(x, y - e, batch)) / (2 * h)
+        torch.testing.assert_close(slope, g2[:, k], rtol=0, atol=1e-8)
+
+
+def test_a_ridge_is_the_loss_plus_its_square(setting):
+    level, x, y, batch, v = setting
+    ridged = SecondOrder(level.loss, level.x_layout, level.y_layout, "lower", ridge=0.7)
+
+    def squared(x, y, batch):
+        return loss(x, y, batch) + 0.7 * sum((part**2).sum() for part in y.values())
+
+    typed = SecondOrder(squared, level.x_layout, level.y_layout, "lower")
+    torch.testing.assert_close(ridged.value(x, y, batch), typed.value(x, y, batch))
+    torch.testing.assert_close(ridged.grad(x, y, batch), typed.grad(x, y, batch))
+    torch.testing.assert_close(ridged.grad_hess(x, y, batch, v), typed.grad_hess(x, y, batch, v))
+
+
+def test_first_order_errors_fall_like_delta_and_delta_squared(setting):
+    level, x, y, batch, v = setting
+    _, _, jv, hv = level.grad_hess(x, y, batch, v)
+    for central, power in ((False, 1), (True, 2)):
+        errors = []
+        for delta in (1e-2, 1e-3):
+            _, _, ja, ha = FirstOrder(level, delta, central).grad_hess(x, y, batch, v)
+            errors.append(float((ja - jv).norm() + (ha - hv).norm()))
+        assert torch.log10(torch.tensor(errors[0] / errors[1])) == pytest.approx(power, abs=0.05)
+
+
+def test_the_default_delta_is_good_in_both_precisions(setting):
+    level, x, y, (a, c), v = setting
+    for dtype, tol in ((torch.float64, 1e-6), (torch.float32, 1e-2)):
+        args = x.to(dtype), y.to(dtype), (a.to(dtype), c)
+        want = level.grad_hess(*args, v.to(dtype))
+        for central in (False, True):
+            got = FirstOrder(level, central=central).grad_hess(*args, v.to(dtype))
+            for part, exact in zip(got[2:], want[2:], strict=True):
+                assert float((part - exact).norm() / exact.norm()) < tol
+
+
+def test_first_order_products_with_zero_are_zero(setting):
+    level, x, y, batch, v = setting
+    _, _, jv, hv = FirstOrder(level).grad_hess(x, y, batch, 0 * v)
+    assert not jv.any()
+    assert not hv.any()
+
+
+def test_calls_are_counted_by_kind(setting):
+    level, x, y, batch, v = setting
+    calls = Counter()
+    level.counted(calls).grad(x, y, batch)
+    level.counted(calls).grad_hess(x, y, batch, v)
+    assert calls == {"lower_grads": 2, "jvps": 1, "hvps": 1}
+    calls.clear()
+    for central in (False, True):
+        FirstOrder(level, central=central).counted(calls).grad_hess(x, y, batch, v)
+    assert calls == {"lower_grads": 5}
+
+
+@pytest.mark.parametrize("delta", [0.0, -1.0, float("nan")])
+def test_a_delta_that_is_no_length_is_refused(setting, delta):
+    with pytest.raises(ValueError, match="delta must be positive"):
+        FirstOrder(setting[0], delta)
+
+
+def test_the_closed_form_of_quadratics_equals_automatic_differentiation():
+    _, problem = quadratic(noise=0.3)
+
+    def typed(x, y, batch):
+        P, Q, R, p, r, e_x, e_y = batch
+        curved = 0.5 * x @ (P @ x) + x @ (Q @ y) + 0.5 * y @ (R @ y)
+        return curved + (p + e_x) @ x + (r + e_y) @ y
+
+    from dsbo import keys
+
+    (_, x_layout), (_, y_layout) = flatten(problem.x0, "x"), flatten(problem.y0, "y")
+    auto = SecondOrder(typed, x_layout, y_layout, "upper")
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 3, dtype=torch.float64, generator=g)
+    y, v = torch.randn(2, 5, 4, dtype=torch.float64, generator=g)
+    batch = problem.upper([keys.generator(0, i, 0, 0) for i in range(5)], problem.everyone())
+    torch.testing.assert_close(problem.f.value(x, y, batch), auto.value(x, y, batch))
+    torch.testing.assert_close(problem.f.grad(x, y, batch), auto.grad(x, y, batch))
+    torch.testing.assert_close(problem.f.grad_hess(x, y, batch, v), auto.grad_hess(x, y, batch, v))

@@ -1,0 +1,306 @@
+"""Problems: their solutions, and what they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from cases import coefficients, quadratic, t1, t2
+from torch import nn
+
+from dsbo import DSOBA, Dense, Problem, Sparse, hypergrad, mixing, run
+from dsbo.problems import Cleaning, Quadratic
+from dsbo.problems.cleaning import Split
+from dsbo.schedules import Constant, Power, as_schedule
+
+
+@pytest.mark.parametrize(
+    ("problem", "x", "y", "z", "value", "personal"),
+    [
+        (t1(), 1 / 3, 5 / 6, -1 / 6, 25 / 24, None),
+        (t2(), 0.3216374269, 1.3538011696, -0.1169590643, 1.1615497076, 6 / 13),
+    ],
+    ids=["T1", "T2"],
+)
+def test_the_minimiser_has_the_digits_of_the_closed_form(problem, x, y, z, value, personal):
+    found = problem.solution()
+    constant = 0.5 * float((problem.upper.coefficients[4] ** 2).mean())  # of (y - t)²/2
+    got = (float(found.x), float(found.y), float(found.z), found.value + constant)
+    assert got == pytest.approx((x, y, z, value), abs=1e-10)
+    assert float(problem.hypergradient(found.x)) == pytest.approx(0, abs=1e-12)
+    if personal:
+        own = problem.solution(shared=False)
+        assert float(own.x) == pytest.approx(personal, abs=1e-12)
+        assert own.y.shape == (4, 1)
+        assert float(problem.hypergradient(own.x, shared=False)) == pytest.approx(0, abs=1e-12)
+
+
+def point(problem, x, shared=True):
+    y, _ = problem.lower_solution(x, shared)
+    rows = x.expand(problem.agents, -1), y.expand(problem.agents, -1)
+    everyone = problem.everyone()
+    return problem.f, problem.g, *rows, problem.upper.full(everyone), problem.lower.full(everyone)
+
+
+def test_the_hypergradient_is_the_slope_of_the_value_function():
+    _, problem = quadratic()
+    x = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
+
+    def value(x):
+        f, _, X, Y, xi, _ = point(problem, x)
+        return float(f.value(X, Y, xi).mean())
+
+    step = 1e-5 * torch.eye(3, dtype=torch.float64)
+    slope = [(value(x + e) - value(x - e)) / 2e-5 for e in step]
+    np.testing.assert_allclose(problem.hypergradient(x), slope, atol=1e-8)
+
+
+def test_exact_and_conjugate_gradient_hypergradients_equal_the_closed_form():
+    _, problem = quadratic()
+    x = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
+    want = problem.hypergradient(x)
+    torch.testing.assert_close(hypergrad.exact(*point(problem, x)), want, rtol=0, atol=1e-12)
+    got = hypergrad.cg(*point(problem, x), steps=problem.p)
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-10)
+
+
+def test_conjugate_gradients_need_no_more_steps_than_dimensions_when_ill_conditioned():
+    c = coefficients(N=2, p=6, heterogeneity=0.0)
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+    c["A"][:] = basis @ np.diag(10.0 ** np.arange(-2, 4)) @ basis.T
+    problem = Quadratic(**c)
+    x = torch.ones(3, dtype=torch.float64)
+    want, early = problem.hypergradient(x), hypergrad.cg(*point(problem, x), steps=3)
+    got = hypergrad.cg(*point(problem, x), steps=7)
+    assert float((got - want).norm() / want.norm()) < 1e-6
+    assert float((early - want).norm() / want.norm()) > 1e-3
+
+
+@pytest.mark.parametrize("solve", [hypergrad.exact, hypergrad.cg])
+def test_a_lower_level_without_a_minimiser_is_refused(solve):
+    c = coefficients(N=1)
+    problem = Quadratic(**c)
+    P, Q, R, p, r = problem.lower.coefficients
+    object.__setattr__(problem, "lower", type(problem.lower)((P, Q, -R, p, r), 0.0))
+    with pytest.raises(ValueError, match="strongly convex in y: add a ridge"):
+        solve(*point(problem, torch.ones(3, dtype=torch.float64)))
+
+
+def test_the_mean_of_inverses_is_not_the_inverse_of_the_mean():
+    problem = t2()
+    x = torch.ones(1, dtype=torch.float64)
+    apart = problem.hypergradient(x) - problem.hypergradient(x, shared=False)
+    assert abs(float(apart)) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"P": np.zeros((5, 3, 2))}, r"P has shape \(5, 3, 2\), need \(5, 3, 3\)"),
+        ({"b": np.zeros((4, 4))}, r"b has shape \(4, 4\), need \(5, 4\)"),
+        ({"r": np.full((5, 4), np.nan)}, "r holds NaN"),
+        ({"R": np.arange(80.0).reshape(5, 4, 4)}, "R must be symmetric"),
+        ({"A": -np.tile(np.eye(4), (5, 1, 1))}, "eigenvalue -1"),
+        ({"p": np.zeros(3)}, "one row an agent"),
+        ({"noise": -1.0}, "noise must be finite"),
+    ],
+)
+def test_coefficients_that_make_no_problem_are_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        Quadratic(**{**coefficients(), **change})
+
+
+def test_noise_has_the_variance_it_says():
+    _, problem = quadratic(noise=2.0)
+    trace = run(DSOBA(alpha=0, beta=0, gamma=0), problem, Dense(mixing.average(5)), steps=1)
+    assert trace.state.x.shape == (5, 3)
+    from dsbo import keys
+
+    rngs = [keys.generator(0, i, 0, 0) for i in range(5)] * 400
+    e = torch.cat(problem.upper(rngs, problem.everyone().repeat(400))[-2:], dim=1)
+    assert float(e.std()) == pytest.approx(2.0, rel=0.05)
+
+
+def ridge_losses():
+    def upper(_, y, batch):
+        a, c = batch
+        return ((a @ y - c) ** 2).mean()
+
+    def lower(x, y, batch):
+        a, c = batch
+        return ((a @ y - c) ** 2).mean() + (x.exp() * y**2).sum()
+
+    return {"upper": upper, "lower": lower}
+
+
+def shards(agents=3, m=8, k=2, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    features = [torch.randn(m, k, generator=g) for _ in range(agents)]
+    return [(a, a.sum(1) + 0.1 * torch.randn(m, generator=g)) for a in features]
+
+
+def test_losses_of_ones_own_are_solved():
+    problem = Problem.from_losses(
+        **ridge_losses(), x0=torch.zeros(2), y0=torch.zeros(2),
+        upper_data=shards(seed=1), lower_data=shards(seed=2),
+    )  # fmt: skip
+    trace = run(DSOBA(alpha=1.0, beta=0.1, gamma=0.1), problem, Dense(mixing.average(3)), 900)
+    assert trace["upper_loss"][-1] < trace["upper_loss"][0]
+    x, y = trace.state.x[:1].expand(3, -1), trace.state.y[:1].expand(3, -1)
+    everyone = problem.everyone()
+    gradient = hypergrad.exact(
+        problem.f, problem.g, x, y, problem.upper.full(everyone), problem.lower.full(everyone)
+    )
+    assert float(gradient.norm()) < 1e-3
+
+
+def test_a_module_a_dict_and_a_sequence_are_the_same_problem():
+    torch.manual_seed(0)
+    net = nn.Linear(2, 1)
+
+    def lower_of(call):
+        return lambda x, y, b: ((call(y, b[0])[:, 0] - b[1]) ** 2).mean() * x.exp().sum()
+
+    forms = {
+        "module": (net, lambda y, a: torch.func.functional_call(net, y, a)),
+        "dict": (dict(net.named_parameters()), lambda y, a: a @ y["weight"].T + y["bias"]),
+        "sequence": (net.parameters(), lambda y, a: a @ y[0].T + y[1]),
+    }
+    finals = []
+    for y0, call in forms.values():
+        lower = lower_of(call)
+        problem = Problem.from_losses(
+            upper=lower, lower=lower, x0=torch.zeros(1), y0=y0,
+            upper_data=shards(), lower_data=shards(), batch=4, ridge=0.1,
+        )  # fmt: skip
+        trace = run(DSOBA(alpha=0.1, beta=0.1, gamma=0.1), problem, Dense(mixing.average(3)), 5)
+        finals.append(trace.state.y)
+    assert torch.equal(finals[0], finals[1])
+    torch.testing.assert_close(finals[0], finals[2])
+    assert set(problem.unpack(y=finals[0][0])[0].shape) == {1, 2}
+
+
+BAD = {
+    "a tensor": (torch.zeros(3, 4), TypeError, "one entry an agent"),
+    "shapes": ([*shards(2), (torch.zeros(7, 2), torch.zeros(7))], ValueError, r"\[2\] has shapes"),
+    "types": ([*shards(2), (torch.zeros(8, 2), torch.zeros(8).long())], ValueError, "int64"),
+    "NaN": ([*shards(2), (torch.full((8, 2), math.nan), torch.zeros(8))], ValueError, "16 NaN"),
+    "rows": ([(torch.zeros(8, 2), torch.zeros(7))], ValueError, r"have \[8, 7\] rows"),
+    "empty": ([(torch.zeros(0, 2), torch.zeros(0))], ValueError, "has no rows"),
+    "arrays": ([(np.zeros((8, 2)), np.zeros(8))], TypeError, "holds a ndarray"),
+    "agents": (shards(2), ValueError, "upper_data has 3 agents, lower_data 2"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_data_is_refused_with_agent_and_remedy(name):
+    data, error, says = BAD[name]
+    with pytest.raises(error, match=says):
+        Problem.from_losses(
+            **ridge_losses(), x0=torch.zeros(2), y0=torch.zeros(2),
+            upper_data=shards(), lower_data=data,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"batch": 0}, ValueError, "batch must be at least 1"),
+        ({"batch": -3}, ValueError, "got -3"),
+        ({"batch": 2.0}, TypeError, "whole number or None"),
+        ({"x0": torch.zeros(2).double()}, ValueError, "float64 but y0 is"),
+        ({"x0": torch.zeros(2).long()}, TypeError, "floating-point tensors, got torch.int64"),
+        ({"x0": 3.0}, TypeError, "x0 must be made of floating-point tensors, got float"),
+        ({"y0": []}, ValueError, "y0 is empty"),
+        ({"y0": torch.tensor([1.0, math.inf])}, ValueError, "y0 holds NaN or infinity"),
+        ({"y0": [torch.zeros(1), torch.zeros(1).double()]}, ValueError, "y0 mixes"),
+        ({"upper": lambda _x, y, _b: y}, ValueError, r"must return a scalar.*shape \(2,\)"),
+        ({"lower": lambda _x, y, _b: y.sum() / 0 * 0}, ValueError, "lower loss of agent 0 is nan"),
+    ],
+)
+def test_bad_starts_batches_and_losses_are_refused(change, error, says):
+    good = {
+        **ridge_losses(), "x0": torch.zeros(2), "y0": torch.zeros(2),
+        "upper_data": shards(), "lower_data": shards(),
+    }  # fmt: skip
+    with pytest.raises(error, match=says):
+        Problem.from_losses(**{**good, **change})
+
+
+def small_cleaning(**kwargs):
+    g = torch.Generator().manual_seed(0)
+    N, m, k, classes = 3, 12, 5, 4
+    split = Split(
+        train=(torch.rand(N, m, k, generator=g), torch.randint(classes, (N, m), generator=g)),
+        clean=(torch.rand(N, 6, k, generator=g), torch.randint(classes, (N, 6), generator=g)),
+        test=(torch.rand(20, k, generator=g), torch.randint(classes, (20,), generator=g)),
+        corrupted=torch.rand(N, m, generator=g) < 0.3,
+        classes=classes,
+    )
+    return Cleaning(split, hidden=6, batch=4, **kwargs)
+
+
+def test_only_the_samples_of_the_batch_have_a_weight_gradient():
+    problem = small_cleaning()
+    agents = problem.everyone()
+    from dsbo import keys
+
+    batch = problem.lower([keys.generator(0, i, 0, 1) for i in range(3)], agents)
+    x, y = problem.x0.expand(3, -1), problem.y0.expand(3, -1)
+    _, _, jv, _ = problem.g.grad_hess(x, y, batch, torch.ones_like(y))
+    for i in range(3):
+        drawn = set(batch[2][i].tolist())
+        assert set(jv[i].nonzero()[:, 0].tolist()) <= drawn
+        assert drawn <= set(range(12 * i, 12 * i + 12))
+
+
+def test_cleaning_equals_its_formula():
+    problem = small_cleaning(ridge=0.01)
+    agents = problem.everyone()
+    x = torch.linspace(-1, 1, problem.d).expand(3, -1)
+    y = problem.y0.expand(3, -1)
+    batch = problem.lower.full(agents)
+    got = problem.g.value(x, y, batch)
+    net = problem.unpack(y=problem.y0)
+    for i in range(3):
+        a, c, e = (part[i] for part in batch)
+        logits = torch.relu(a @ net["W1"] + net["b1"]) @ net["W2"] + net["b2"]
+        losses = -logits.log_softmax(1)[torch.arange(12), c]
+        want = (torch.sigmoid(x[i, e]) * losses).mean() + 0.01 * problem.y0.square().sum()
+        assert float(got[i]) == pytest.approx(float(want), rel=1e-5)
+
+
+def test_the_corrupted_labels_are_seen_by_the_metrics_alone():
+    problem = small_cleaning()
+    assert problem.auc(problem.x0) == 0.5
+    bad = problem.split.corrupted.reshape(-1).float()
+    assert problem.auc(-bad) == 1.0
+    assert problem.auc(bad) == 0.0
+    whole = problem.trusting(clean=1.0, corrupted=-1.0)
+    assert problem.auc(whole.x0) == 1.0
+    assert whole.settings["x0"] == [1.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"), [({"ridge": -1.0}, "ridge must be"), ({"batch": 0}, "batch must be")]
+)
+def test_bad_cleaning_settings_are_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        small_cleaning(**change) if "batch" not in change else Cleaning(
+            small_cleaning().split, **change
+        )
+
+
+def test_networks_tell_their_links():
+    W = mixing.average(4)
+    assert Dense(W).links == Sparse(W).links == 12
+
+
+def test_schedules():
+    assert as_schedule(0.5) == Constant(0.5)
+    power = Power(2.0, shift=4.0)
+    assert as_schedule(power) is power
+    assert power(0) == 1.0
+    assert power(12) == 0.5
+    with pytest.raises(ValueError, match="shift > 0"):
+        Power(1.0, shift=0.0)

@@ -1,0 +1,270 @@
+"""Runs: what they refuse, what they record, and that nothing is lost."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cases import STEPS, lazy_ring, quadratic, t1, t2
+
+from dsbo import DSOBA, SOBA, CheckpointError, Dense, Diverged, Problem, Sparse, mixing, run
+from dsbo.checkpoint import Checkpoint
+
+THETA = {**STEPS, "theta": 0.2}
+SMALL = DSOBA(**THETA)
+
+
+@pytest.mark.parametrize(
+    ("problem", "x", "y", "z", "xbar", "gradient"),
+    [
+        (
+            t1(),
+            (0.3676341249, 0.3359718558, 0.2990325418, 0.3306948109),
+            (0.6723834653, 0.6671064204, 0.9942832014, 0.9995602463),
+            (-0.526824978, -0.1943711522, 0.1934916447, -0.1389621812),
+            1 / 3,
+            0.0,
+        ),
+        (
+            t2(),
+            (0.3830238367, 0.3422042378, 0.334733623, 0.3755532218),
+            (1.2439796892, 1.0468318278, 1.4080733549, 1.6052212162),
+            (-0.5900666827, -0.2845736889, 0.1413426017, -0.1641503921),
+            0.3588787298,
+            0.0636826280,
+        ),
+    ],
+    ids=["T1", "T2"],
+)
+def test_dsoba_comes_to_rest_where_the_closed_form_says(problem, x, y, z, xbar, gradient):
+    W = lazy_ring(4)
+    trace = run(DSOBA(**THETA), problem, Dense(W), steps=5000, record=5000)
+    exact = problem.fixed_point(W, **STEPS)
+    for got, digits, point in zip(trace.state, (x, y, z), exact, strict=False):
+        np.testing.assert_allclose(got[:, 0], digits, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(got, point, rtol=0, atol=1e-12)
+    assert float(trace.state.x.mean()) == pytest.approx(xbar, abs=1e-9)
+    assert float(problem.hypergradient(trace.state.x.mean(0))) == pytest.approx(gradient, abs=1e-9)
+
+
+def test_halved_steps_halve_the_bias():
+    problem, W = t2(), lazy_ring(4)
+    x, _, _ = problem.fixed_point(W, 0.05, 0.1, 0.1)
+    assert float(x.mean()) == pytest.approx(0.3437841531, abs=1e-9)
+    assert float(problem.hypergradient(x.mean(0))) == pytest.approx(0.0378709018, abs=1e-9)
+
+
+def test_rows_are_recorded_at_the_start_every_so_often_and_at_the_end():
+    trace = run(SMALL, t1(), Dense(lazy_ring(4)), steps=25, record=10)
+    assert trace["step"].tolist() == [0, 10, 20, 25]
+    assert set(trace.rows[0]) >= {
+        "seconds", "upper_grads", "lower_grads", "jvps", "hvps", "rounds", "floats",
+        "upper_loss", "hypergradient", "consensus_x", "consensus_y",
+    }  # fmt: skip
+
+
+def test_by_default_a_hundred_rows_are_recorded():
+    assert len(run(SMALL, t1(), Dense(lazy_ring(4)), steps=400).rows) == 101
+
+
+def test_provenance_tells_what_made_the_rows():
+    W = lazy_ring(4)
+    told = run(SMALL, t1(), Dense(W), steps=3, seed=9).provenance
+    assert told["algorithm"] == {"name": "DSOBA", **THETA}
+    assert told["seed"] == 9
+    assert told["steps"] == 3
+    assert told["dtype"] == "float64"
+    assert told["network"]["rho"] == pytest.approx(0.5)
+    assert told["W"] == W.tolist()
+    assert told["device"]["type"] == "cpu"
+    assert told["versions"]["torch"] == str(torch.__version__)
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_weights_of_many_agents_are_told_by_their_checksum():
+    _, problem = quadratic(N=40)
+    told = run(SMALL, problem, Sparse(lazy_ring(40)), steps=1).provenance
+    assert "W" not in told
+    assert len(told["network"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
+        ({"steps": 2.5}, TypeError, "steps must be a whole number, got 2.5"),
+        ({"steps": True}, TypeError, "steps must be a whole number"),
+        ({"seed": -1}, ValueError, "seed must be at least 0"),
+        ({"record": 0}, ValueError, "record must be at least 1"),
+        ({"checkpoint_every": 0}, ValueError, "checkpoint_every must be at least 1"),
+        ({"resume": True}, ValueError, "pass checkpoint="),
+        ({"network": None}, ValueError, "needs a network of 4 agents"),
+        ({"network": np.eye(4)}, TypeError, "network must be a Network"),
+        ({"network": Dense(lazy_ring(5))}, ValueError, "5 agents, the problem 4"),
+    ],
+)
+def test_bad_arguments_are_refused_with_the_value_and_the_remedy(arguments, error, says):
+    with pytest.raises(error, match=says):
+        run(SMALL, t1(), **{"network": Dense(lazy_ring(4)), "steps": 1, **arguments})
+
+
+def test_a_centralised_algorithm_refuses_a_sparse_graph():
+    with pytest.raises(ValueError, match="leave the network out"):
+        run(SOBA(**STEPS), t1(), Dense(lazy_ring(4)), steps=1)
+
+
+def test_numpy_integers_are_whole_numbers():
+    assert len(run(SMALL, t1(), Dense(lazy_ring(4)), steps=np.int64(2), record=1).rows) == 3
+
+
+@pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf"), "0.1", True])
+def test_bad_steps_are_refused_by_name(bad):
+    with pytest.raises((ValueError, TypeError), match=r"DSOBA\.beta"):
+        DSOBA(alpha=0.1, beta=bad, gamma=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_diverging_run_names_step_and_variable_and_keeps_its_trace(tmp_path):
+    network = Dense(lazy_ring(4))
+    with pytest.raises(Diverged, match=r"not finite after step \d+.*smaller steps") as caught:
+        run(
+            DSOBA(alpha=0.1, beta=1e200, gamma=0.1), t1(), network, steps=50, record=1,
+            checkpoint=tmp_path,
+        )  # fmt: skip
+    error = caught.value
+    assert error.variable == "y"
+    assert error.trace.rows[-1]["step"] == error.step - 1
+    assert all(part.isfinite().all() for part in error.trace.state)
+    assert Checkpoint.read(tmp_path).rows == error.trace.rows
+
+
+def test_a_resumed_run_must_be_the_same_run(tmp_path):
+    network = Dense(lazy_ring(4))
+    run(SMALL, t1(), network, steps=5, checkpoint=tmp_path)
+    with pytest.raises(CheckpointError, match=r"another run: seed was 0, is 1\..*another folder"):
+        run(SMALL, t1(), network, steps=500, record=1, seed=1, checkpoint=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="network was"):
+        run(
+            SMALL, t1(), Dense(mixing.average(4)), steps=5, record=1,
+            checkpoint=tmp_path, resume=True,
+        )  # fmt: skip
+
+
+def test_resuming_where_there_is_no_checkpoint_starts_anew(tmp_path):
+    trace = run(SMALL, t1(), Dense(lazy_ring(4)), steps=5, checkpoint=tmp_path / "new", resume=True)
+    assert trace.rows[-1]["step"] == 5
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+@pytest.mark.parametrize("what", ["tensors", "index"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, what, damage):
+    run(SMALL, t1(), Dense(lazy_ring(4)), steps=5, checkpoint=tmp_path)
+    file = next(tmp_path.glob("*.safetensors" if what == "tensors" else "*.json"))
+    data = bytearray(file.read_bytes())
+    if damage == "truncate":
+        file.write_bytes(data[:-7])
+    elif damage == "flip":
+        file.write_bytes(data.replace(b'"step": 5', b'"step": 6') if what == "index" else
+                         bytes([*data[:-1], data[-1] ^ 1]))  # fmt: skip
+    else:
+        file.unlink()
+    expected = FileNotFoundError if (what, damage) == ("index", "remove") else CheckpointError
+    with pytest.raises(expected, match=r"checkpoint|delete"):
+        Checkpoint.read(tmp_path)
+
+
+def test_a_full_disk_costs_the_checkpoint_but_not_the_run(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(UserWarning, match="No space left.*goes on without"):
+        trace = run(
+            SMALL, t1(), Dense(lazy_ring(4)), steps=7, checkpoint=tmp_path, checkpoint_every=5
+        )
+    assert trace.rows[-1]["step"] == 7
+    assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import sys
+from cases import STEPS, lazy_ring, quadratic
+from dsbo import DSOBA, Dense, run
+problem = quadratic(noise=0.5)[1]
+run(DSOBA(**STEPS, theta=0.3), problem, Dense(lazy_ring(5)), steps=100000, record=50,
+    checkpoint=sys.argv[1], checkpoint_every=1)
+"""
+
+
+def test_a_killed_run_resumes_bitwise(tmp_path):
+    here = Path(__file__).parent
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(here)},
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "checkpoint.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.7)
+        process.send_signal(signal.SIGKILL)
+    reached = Checkpoint.read(tmp_path).step
+    assert 0 < reached < 100_000
+    problem, network = quadratic(noise=0.5)[1], Dense(lazy_ring(5))
+    algorithm, steps = DSOBA(**STEPS, theta=0.3), reached + 60
+    resumed = run(algorithm, problem, network, steps, record=50, checkpoint=tmp_path, resume=True)
+    whole = run(algorithm, problem, network, steps, record=50)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state, resumed.state, strict=True))
+    columns = [c for c in whole.rows[0] if c != "seconds"]
+    assert whole.frame[columns].equals(resumed.frame[columns])
+
+
+def test_an_interrupt_leaves_a_checkpoint(tmp_path):
+    calls = []
+
+    def impatient(*_):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return {"one": 1.0}
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            SMALL, t1(), Dense(lazy_ring(4)), steps=50, record=1, measure=impatient,
+            checkpoint=tmp_path,
+        )  # fmt: skip
+    assert Checkpoint.read(tmp_path).step == 3
+
+
+def test_a_progress_bar_is_drawn_when_asked_for(capsys):
+    run(SMALL, t1(), Dense(lazy_ring(4)), steps=3, progress=True)
+    quiet = capsys.readouterr().err
+    assert "DSOBA" in quiet or quiet == ""  # shorter runs than the delay show nothing
+    run(SMALL, t1(), Dense(lazy_ring(4)), steps=3, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
+def test_compiled_derivatives_give_the_same_run():
+    losses = {
+        "upper": lambda x, y, batch: (y - batch).square().mean() + x.square().sum(),
+        "lower": lambda x, y, batch: (torch.tanh(y) - x - batch).square().mean() + y @ y,
+    }
+    rng = torch.Generator().manual_seed(0)
+    shards = [torch.randn(6, 2, dtype=torch.float64, generator=rng) for _ in range(4)]
+    problem = Problem.from_losses(
+        **losses, x0=torch.zeros(2, dtype=torch.float64), y0=torch.zeros(2, dtype=torch.float64),
+        upper_data=shards, lower_data=shards, batch=3,
+    )  # fmt: skip
+    network = Dense(lazy_ring(4))
+    plain, fast = (
+        run(SMALL, problem, network, steps=10, compile=compiled) for compiled in (False, True)
+    )
+    for a, b in zip(plain.state, fast.state, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)

@@ -1,0 +1,78 @@
+"""Traces: written whole or not at all, and read back as they were."""
+
+import errno
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dsbo import Trace, TraceError
+
+ROWS = [
+    {"step": 0, "floats": 0, "loss": 0.1 + 0.2, "auc": math.nan},
+    {"step": 5, "floats": 10**12, "loss": 1e-300, "auc": 0.5},
+]
+
+
+def trace():
+    return Trace([dict(row) for row in ROWS], {"seed": 3, "W": [[0.5, 0.5], [0.5, 0.5]]})
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_trace_comes_back_with_its_provenance_and_every_digit(tmp_path, suffix):
+    path = trace().save(tmp_path / f"new/folder/one{suffix}")
+    back = Trace.load(path)
+    assert back.provenance == trace().provenance
+    pd.testing.assert_frame_equal(back.frame, trace().frame, check_exact=True)
+
+
+def test_other_suffixes_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"use \.csv or \.parquet"):
+        trace().save(tmp_path / "trace.xls")
+
+
+def test_an_unknown_column_is_named_with_those_there_are():
+    with pytest.raises(KeyError, match="no column 'los'; the trace has step, floats, loss, auc"):
+        trace()["los"]
+
+
+def test_a_trace_prints_its_size_and_last_row():
+    assert repr(trace()).startswith("Trace(2 rows, last {'step': 5")
+    assert repr(Trace()) == "Trace(0 rows)"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("content", [b"", b"step,loss\n1,2\n", b"# {bad json\nstep\n1\n"])
+def test_what_is_not_a_trace_is_refused(tmp_path, suffix, content):
+    path = tmp_path / f"odd{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(TraceError, match="is not a trace"):
+        Trace.load(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_missing_file_is_said_to_be_missing(tmp_path, suffix):
+    with pytest.raises(FileNotFoundError):
+        Trace.load(tmp_path / f"none{suffix}")
+
+
+def test_a_full_disk_leaves_the_earlier_version(tmp_path, monkeypatch):
+    path = trace().save(tmp_path / "one.csv")
+    before = path.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"No space left.*earlier version is untouched") as caught:
+        trace().save(path)
+    assert caught.value.errno == errno.ENOSPC
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"dsbo\[parquet\]"):
+        trace().save(tmp_path / "one.parquet")
