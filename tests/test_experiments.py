@@ -114,6 +114,8 @@ def test_the_command_line_runs_resumes_and_plots(tmp_path, capsys):
     assert "6 runs of cleaning at quick scale" in capsys.readouterr().out
     assert main(["run", "cleaning", "--seeds", "0", "--out", out, "--resume"]) == 0
     assert main(["plot", out, "--x", "floats"]) == 0
+    assert main(["plot", out, "--y", "auc", "--only", "graph=torus", "rate=0.2"]) == 0
+    assert main(["plot", out, "--only", "graph=tree"]) == 1
     assert (tmp_path / "out/overview.svg").read_text().startswith("<?xml")
     told = Trace.load(tmp_path / "out/d-soba_torus_rate-0.2_seed-0.csv").provenance
     assert told["command"].startswith("dsbo run cleaning --seeds 0")

@@ -85,6 +85,14 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser("plot", help="draw the traces in a folder")
     add.add_argument("folder", type=Path, metavar="DIR", help="where a run left its traces")
     add.add_argument("--x", default="step", help="column for the horizontal axis, such as floats")
+    add.add_argument("--y", nargs="+", metavar="COLUMN", help="columns to draw; by default all")
+    add.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="traces with these settings alone, such as rate=0.2 graph=torus",
+    )
     add.add_argument("--out", type=Path, metavar="FILE", help="by default DIR/overview.svg")
     add.set_defaults(command=plot)
 
@@ -149,13 +157,22 @@ def plot(args: argparse.Namespace) -> int:
     if not files:
         raise FileNotFoundError(f"no traces (*.csv, *.parquet) in {args.folder}")
     plots.apply_style()
-    traces = [Trace.load(file) for file in files]
-    if args.x not in traces[0].rows[0]:
-        raise ValueError(f"no column {args.x!r}; the traces have {', '.join(traces[0].rows[0])}")
+    traces = [trace for file in files if _fits(trace := Trace.load(file), args.only)]
+    if not traces:
+        raise ValueError(f"no trace in {args.folder} has {' '.join(args.only)}")
+    for column in [args.x, *(args.y or [])]:
+        if column not in traces[0].rows[0]:
+            there = ", ".join(traces[0].rows[0])
+            raise ValueError(f"no column {column!r}; the traces have {there}")
     out = args.out or args.folder / "overview.svg"
-    plots.overview(traces, args.x).savefig(out)
+    plots.overview(traces, args.x, args.y).savefig(out)
     print(out)
     return 0
+
+
+def _fits(trace: Trace, only: Sequence[str]) -> bool:
+    told = trace.provenance.get("experiment", {})
+    return all(str(told.get(k)) == v for k, _, v in (word.partition("=") for word in only))
 
 
 def data_sets(args: argparse.Namespace) -> int:

@@ -121,7 +121,9 @@ def lines(
     ax.set(xlabel=LABEL.get(x, x), ylabel=LABEL.get(y, y))
 
 
-def overview(traces: Sequence[Trace], x: str = "step") -> Figure:
+def overview(
+    traces: Sequence[Trace], x: str = "step", columns: Sequence[str] | None = None
+) -> Figure:
     """Return a figure with one panel for every metric that the traces recorded.
 
     Parameters
@@ -130,9 +132,11 @@ def overview(traces: Sequence[Trace], x: str = "step") -> Figure:
         Of one experiment; runs with the same settings but the seed make one line.
     x : str
         Column for the horizontal axis.
+    columns : sequence of str, optional
+        Draw these columns alone.
     """
     known = {"step", "seconds", "rounds", "floats", "upper_grads", "lower_grads", "jvps", "hvps"}
-    columns = [name for name in traces[0].rows[0] if name not in known]
+    columns = columns or [name for name in traces[0].rows[0] if name not in known]
     rows = -(-len(columns) // 2)
     fig, axes = plt.subplots(rows, 2, figsize=(9, 2.6 * rows), squeeze=False)
     for ax, column in zip(axes.flat, columns, strict=False):
