@@ -7,7 +7,7 @@ each knowing only its own losses and talking to its neighbours.
 """
 
 from dsbo import graphs, hypergrad, mixing, problems, schedules
-from dsbo.algorithms import DSOBA, SOBA, Algorithm
+from dsbo.algorithms import DSOBA, SOBA, Algorithm, SingleLevelDSGD
 from dsbo.checkpoint import CheckpointError
 from dsbo.claims import claim, refuted
 from dsbo.levels import FirstOrder, Level, SecondOrder
@@ -30,6 +30,7 @@ __all__ = [
     "Power",
     "Problem",
     "SecondOrder",
+    "SingleLevelDSGD",
     "Sparse",
     "Trace",
     "TraceError",

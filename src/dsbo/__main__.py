@@ -116,10 +116,10 @@ def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
     """Print what there is."""
     print("experiments (dsbo run NAME)")
     for name, experiment in EXPERIMENTS.items():
-        print(f"  {name:12} {experiment.TITLE}")
+        print(f"  {name:16} {experiment.title}")
     print("algorithms (from dsbo import …)")
     for cls in ALGORITHMS.values():
-        print(f"  {cls.__name__:12} {(cls.__doc__ or '').splitlines()[0]}")
+        print(f"  {cls.__name__:16} {(cls.__doc__ or '').splitlines()[0]}")
     print("data sets (dsbo data fetch NAME)")
     for name in data.NAMES:
         print(f"  {name}")
@@ -129,7 +129,7 @@ def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
 def run_experiment(args: argparse.Namespace) -> int:
     """Run an experiment; 3 if one of its runs diverged."""
     experiment = EXPERIMENTS[args.name]
-    settings = experiment.SCALES[args.scale]
+    settings = experiment.scales[args.scale]
     out = args.out or Path("runs") / f"{args.name}-{args.scale}"
     jobs = experiment.jobs(settings, args.seeds)
     print(f"{len(jobs)} runs of {args.name} at {args.scale} scale -> {out}", flush=True)

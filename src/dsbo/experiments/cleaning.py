@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from dsbo import data, graphs, mixing
-from dsbo.algorithms import DSOBA
+from dsbo.algorithms import DSOBA, Algorithm, SingleLevelDSGD
 from dsbo.data import Dataset
 from dsbo.experiments.jobs import Job, Start
 from dsbo.network import Dense, Network
 from dsbo.problems import Cleaning
 from dsbo.problems.cleaning import Split
+from dsbo.schedules import Power, as_schedule
 
 TITLE = "D-SOBA cleans corrupted Fashion-MNIST over four graphs (Kong et al. 2025, Experiment 2)"
 GRAPHS = ("complete", "exponential", "torus", "adjusted ring")
@@ -30,6 +31,16 @@ METHODS = ("D-SOBA", "unweighted", "clean only")
 """D-SOBA; training on all samples alike (the floor); on the clean ones alone (the ceiling)."""
 HELD_OUT = (100, 101)
 """Seeds for tuning, never reported."""
+CANDIDATES: dict[str, list[dict[str, Any]]] = {
+    "D-SOBA": [
+        {"beta": 0.5, "alpha": 2000.0},
+        {"beta": 0.8, "alpha": 2000.0},
+        {"beta": 0.8, "alpha": 5000.0},
+    ],
+    "unweighted": [{"beta_unweighted": beta} for beta in (0.3, 0.5, 0.8)],
+    "clean only": [{"beta_clean": beta} for beta in (0.3, 0.5, 0.8)],
+}
+"""The same number of candidates for every method."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,11 @@ class Settings:
     self_weight : float
         What an agent of the adjusted ring keeps of its own.
     alpha, beta, gamma, theta : float
-        Steps of D-SOBA. The floor and the ceiling train with the same beta.
+        Steps of D-SOBA.
+    beta_unweighted, beta_clean : float
+        Steps of the floor and of the ceiling.
+    decay : float
+        Every beta is meant at t = 0 and falls like t^(-1/2) from this iteration on.
     steps, record, seeds
         Iterations, rows, and the seeds that are reported.
     """
@@ -63,17 +78,30 @@ class Settings:
     rates: tuple[float, ...] = (0.2, 0.1, 0.3)
     concentration: float = 0.1
     hidden: int = 300
-    ridge: float = 1e-3
+    ridge: float = 1e-4
     batch: int = 50
     self_weight: float = 0.8
-    alpha: float = 1000.0
-    beta: float = 0.1
+    alpha: float = 2000.0
+    beta: float = 0.8
     gamma: float = 0.1
     theta: float = 0.2
-    steps: int = 1000
+    beta_unweighted: float = 0.5
+    beta_clean: float = 0.5
+    decay: float = 200.0
+    steps: int = 2000
     record: int = 50
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
+
+BETA = {"D-SOBA": "beta", "unweighted": "beta_unweighted", "clean only": "beta_clean"}
+"""The setting that holds a method's step of y."""
+ALONE = ("alpha", "gamma", "theta", "self_weight")
+OF_OTHERS = {
+    "D-SOBA": ("beta_unweighted", "beta_clean"),
+    "unweighted": ("beta", "beta_clean", *ALONE),
+    "clean only": ("beta", "beta_unweighted", *ALONE),
+}
+"""Settings that do not shape a method's numbers, and so cannot make its traces stale."""
 
 SCALES = {
     "paper": Settings(),
@@ -97,26 +125,33 @@ SCALES = {
 def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
     """Return the runs of the experiment.
 
-    D-SOBA on every graph at every rate, the floor and the ceiling on the complete graph.
+    At the first rate D-SOBA on every graph; at every rate D-SOBA, the floor and the ceiling on the
+    complete one.
     """
     seeds = settings.seeds if seeds is None else tuple(seeds)
-    cells = [("D-SOBA", graph) for graph in GRAPHS]
-    cells += [(method, "complete") for method in METHODS[1:]]
+    cells = [("D-SOBA", graph, settings.rates[0]) for graph in GRAPHS[1:]]
+    cells += [(method, "complete", rate) for rate in settings.rates for method in METHODS]
+    return [job(settings, *cell, seed) for cell, seed in itertools.product(cells, seeds)]
+
+
+def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
+    """Return the runs that chose the steps: three candidates a method, on held-out seeds."""
+    seeds = HELD_OUT if seeds is None else tuple(seeds)
     return [
-        job(settings, method, graph, rate, seed)
-        for rate, (method, graph), seed in itertools.product(settings.rates, cells, seeds)
+        job(replace(settings, **candidate), method, "complete", settings.rates[0], seed)
+        for method, candidates in CANDIDATES.items()
+        for candidate, seed in itertools.product(candidates, seeds)
     ]
 
 
 def job(settings: Settings, method: str, graph: str, rate: float, seed: int) -> Job:
     """Return one run."""
-    told = {
-        key: value
-        for key, value in asdict(settings).items()
-        if key not in ("rates", "seeds", "steps", "record")
-    }
+    told = asdict(settings)
+    for key in ("rates", "seeds", "steps", "record", *OF_OTHERS[method]):
+        del told[key]
     told |= {"experiment": "cleaning", "method": method, "graph": graph, "rate": rate, "seed": seed}
-    words = (method, graph, f"rate {rate}", f"seed {seed}")
+    steps = [f"{k} {told[k]:g}" for k in ("alpha", *BETA.values()) if k in told]
+    words = (method, graph, f"rate {rate}", *steps, f"seed {seed}")
     return Job(
         name="_".join(word.replace(" ", "-").lower() for word in words),
         told=told,
@@ -175,16 +210,17 @@ def problem(settings: Settings, rate: float, seed: int) -> Cleaning:
 
 
 def _start(settings: Settings, method: str, graph: str, rate: float, seed: int) -> Start:
-    steps: dict[str, Any] = {k: getattr(settings, k) for k in ("alpha", "beta", "gamma", "theta")}
+    beta0 = getattr(settings, BETA[method])
+    beta = Power(beta0 * settings.decay**0.5, settings.decay, 0.5)
     task = problem(settings, rate, seed)
-    if method != "D-SOBA":
-        # x rests where it starts: D-SOBA with alpha = 0 is DSGD on the lower level alone.
-        steps["alpha"] = 0.0
-    if method == "unweighted":
-        task = task.trusting(clean=40.0, corrupted=40.0)
-    if method == "clean only":
-        task = task.trusting(clean=40.0, corrupted=-40.0)
-    return DSOBA(**steps), task, network(graph, settings)
+    if method == "D-SOBA":
+        alpha, gamma, theta = map(as_schedule, (settings.alpha, settings.gamma, settings.theta))
+        algorithm: Algorithm = DSOBA(alpha, beta, gamma, theta)
+    else:
+        algorithm = SingleLevelDSGD(beta)
+        # sigmoid(40) is 1 and sigmoid(-40) is 0 in single precision.
+        task = task.trusting(clean=40.0, corrupted=40.0 if method == "unweighted" else -40.0)
+    return algorithm, task, network(graph, settings)
 
 
 @lru_cache(maxsize=1)

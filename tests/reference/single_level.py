@@ -1,0 +1,21 @@
+"""DSGD on the lower level, agent by agent and neighbour by neighbour; x stays at zero."""
+
+import numpy as np
+
+from reference.dsoba import oracles
+
+
+def single_level(c, W, beta, steps, noise):
+    N, d = c["p"].shape
+    x = np.zeros(d)
+    y = [np.zeros(c["r"].shape[1]) for _ in range(N)]
+    for t in range(steps):
+        v = [oracles(c, i, x, y[i], *noise(i, t))[2] for i in range(N)]
+        new = []
+        for i in range(N):
+            total = np.zeros_like(y[i])
+            for j in range(N):
+                total += W[i, j] * (y[j] - beta * v[j])
+            new.append(total)
+        y = new
+    return np.zeros((N, d)), np.array(y)
