@@ -33,9 +33,9 @@ HELD_OUT = (100, 101)
 """Seeds for tuning, never reported."""
 CANDIDATES: dict[str, list[dict[str, Any]]] = {
     "D-SOBA": [
-        {"beta": 0.5, "alpha": 2000.0},
+        {"beta": 0.8, "alpha": 1000.0},
         {"beta": 0.8, "alpha": 2000.0},
-        {"beta": 0.8, "alpha": 5000.0},
+        {"beta": 1.2, "alpha": 2000.0},
     ],
     "unweighted": [{"beta_unweighted": beta} for beta in (0.3, 0.5, 0.8)],
     "clean only": [{"beta_clean": beta} for beta in (0.3, 0.5, 0.8)],
