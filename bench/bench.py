@@ -55,8 +55,7 @@ def cleaning_problem() -> Cleaning:
 
     train, clean = drawn(SAMPLES), drawn(1000)
     test = clean[0][0], clean[1][0]
-    corrupted = torch.rand(N, SAMPLES, generator=g) < 0.2
-    return Cleaning(Split(train, clean, test, corrupted, CLASSES), HIDDEN, batch=BATCH)
+    return Cleaning(Split(train, clean, test, train[1], CLASSES), HIDDEN, batch=BATCH)
 
 
 def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool = False) -> Any:

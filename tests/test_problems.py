@@ -230,11 +230,13 @@ def test_bad_starts_batches_and_losses_are_refused(change, error, says):
 def small_cleaning(**kwargs):
     g = torch.Generator().manual_seed(0)
     N, m, k, classes = 3, 12, 5, 4
+    true = torch.randint(classes, (N, m), generator=g)
+    wrong = torch.rand(N, m, generator=g) < 0.3
     split = Split(
-        train=(torch.rand(N, m, k, generator=g), torch.randint(classes, (N, m), generator=g)),
+        train=(torch.rand(N, m, k, generator=g), (true + wrong) % classes),
         clean=(torch.rand(N, 6, k, generator=g), torch.randint(classes, (N, 6), generator=g)),
         test=(torch.rand(20, k, generator=g), torch.randint(classes, (20,), generator=g)),
-        corrupted=torch.rand(N, m, generator=g) < 0.3,
+        true=true,
         classes=classes,
     )
     return Cleaning(split, hidden=6, batch=4, **kwargs)

@@ -14,7 +14,6 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from dsbo import data, graphs, mixing
 from dsbo.algorithms import DSOBA, Algorithm, SingleLevelDSGD
@@ -106,16 +105,16 @@ OF_OTHERS = {
 SCALES = {
     "paper": Settings(),
     "quick": Settings(
-        train=5_000, clean=1_000, rates=(0.2,), steps=150, record=25, alpha=100.0, seeds=(0,)
+        train=5_000, clean=1_000, rates=(0.2,), steps=120, record=20, alpha=500.0, seeds=(0,)
     ),
     "digits": Settings(
         dataset="digits",
         train=1_000,
         clean=400,
         rates=(0.2,),
-        steps=150,
-        record=25,
-        alpha=30.0,
+        steps=120,
+        record=20,
+        alpha=100.0,
         seeds=(0,),
     ),
 }
@@ -187,12 +186,13 @@ def problem(settings: Settings, rate: float, seed: int) -> Cleaning:
     pool = rng.permutation(len(source.y_train))[:n]
     shards = data.split.dirichlet(source.y_train[pool], N, settings.concentration, seed)
     mine, clean = np.split(pool[shards], [settings.train // N], axis=1)
-    labels, corrupted = data.split.corrupt(source.y_train[mine].ravel(), rate, source.classes, seed)
+    true = source.y_train[mine]
+    given, _ = data.split.corrupt(true.ravel(), rate, source.classes, seed)
     split = Split(
-        train=(source.x_train[mine], torch.as_tensor(labels).reshape(mine.shape)),
+        train=(source.x_train[mine], given.reshape(mine.shape)),
         clean=(source.x_train[clean], source.y_train[clean]),
         test=(source.x_test, source.y_test),
-        corrupted=torch.as_tensor(corrupted).reshape(mine.shape),
+        true=true,
         classes=source.classes,
     )
     return Cleaning(

@@ -7,6 +7,7 @@ stale as soon as the settings in a file differ from those of the code.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.trace import Trace, replacing
 
+RECORDS = Path(os.environ.get("DSBO_RECORDS") or Path(__file__).parents[3] / "book/records")
+"""Where the traces at paper scale are: ``$DSBO_RECORDS``, else beside a source checkout."""
 Start = tuple[Algorithm, Problem, Network]
 
 

@@ -30,7 +30,7 @@ from dsbo.problems.samplers import Minibatch
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Who holds which samples, and which training labels were corrupted.
+    """Who holds which samples, and what their labels should be.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class Split:
         Features ``[N, m, k]`` and labels ``[N, m]`` of the training and of the clean samples.
     test : tuple of Tensor
         Features ``[m, k]`` and labels ``[m]`` that no agent trains on.
-    corrupted : Tensor
-        True where a training label was changed, ``[N, m]``; only metrics may look at it.
+    true : Tensor
+        True labels ``[N, m]`` of the training samples; only metrics may look at them.
     classes : int
         Number of classes.
     """
@@ -47,8 +47,13 @@ class Split:
     train: tuple[Tensor, Tensor]
     clean: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
-    corrupted: Tensor
+    true: Tensor
     classes: int
+
+    @property
+    def corrupted(self) -> Tensor:
+        """Where a training label is wrong, ``[N, m]``."""
+        return self.train[1] != self.true
 
 
 def network(y: dict[str, Tensor], a: Tensor) -> Tensor:
