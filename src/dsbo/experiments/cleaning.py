@@ -81,11 +81,11 @@ class Settings:
     batch: int = 50
     self_weight: float = 0.8
     alpha: float = 2000.0
-    beta: float = 0.8
+    beta: float = 1.2
     gamma: float = 0.1
     theta: float = 0.2
     beta_unweighted: float = 0.5
-    beta_clean: float = 0.5
+    beta_clean: float = 0.8
     decay: float = 200.0
     steps: int = 2000
     record: int = 50
@@ -105,7 +105,15 @@ OF_OTHERS = {
 SCALES = {
     "paper": Settings(),
     "quick": Settings(
-        train=5_000, clean=1_000, rates=(0.2,), steps=120, record=20, alpha=500.0, seeds=(0,)
+        train=5_000,
+        clean=1_000,
+        rates=(0.2,),
+        steps=120,
+        record=20,
+        alpha=500.0,
+        beta=0.8,
+        beta_clean=0.5,
+        seeds=(0,),
     ),
     "digits": Settings(
         dataset="digits",
@@ -115,6 +123,8 @@ SCALES = {
         steps=120,
         record=20,
         alpha=100.0,
+        beta=0.8,
+        beta_clean=0.5,
         seeds=(0,),
     ),
 }
