@@ -107,9 +107,14 @@ def bench(session: nox.Session) -> None:
 def records(session: nox.Session) -> None:
     """Run the experiments at the size of the papers and store their traces."""
     install(session, "parquet")
+    for name in ("cleaning-tuning", "cleaning"):
+        session.run(
+            "python", "-m", "dsbo", "run", name, "--scale", "paper", "--resume",
+            "--out", f"book/records/{name}", *session.posargs,
+        )  # fmt: skip
     session.run(
-        "python", "-m", "dsbo", "run", "cleaning", "--scale", "paper",
-        "--out", "book/records/cleaning", *session.posargs,
+        "python", "-m", "dsbo", "plot", "book/records/cleaning", "--only", "rate=0.2",
+        "--y", "test_accuracy", "auc", "--out", "book/_static/cleaning.svg",
     )  # fmt: skip
 
 
