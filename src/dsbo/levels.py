@@ -91,14 +91,14 @@ class SecondOrder:
     def grad(self, x: Tensor, y: Tensor, batch: Any) -> Pair:
         """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``; one gradient call."""
         self.calls[f"{self.name}_grads"] += 1
-        g1, g2 = self._kernel(SecondOrder._grad)(self, x, y, batch)
-        return g1, self._ridged(g2, y)
+        pair: Pair = self._kernel(SecondOrder._grad)(self, x, y, batch)
+        return pair
 
     def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
         """Return ∇₁, ∇₂, ∇²₁₂ v and ∇²₂₂ v; one gradient, one Jacobian and one Hessian product."""
         self.calls.update({f"{self.name}_grads": 1, "jvps": 1, "hvps": 1})
-        g1, g2, jv, hv = self._kernel(SecondOrder._grad_hess)(self, x, y, batch, v)
-        return g1, self._ridged(g2, y), jv, self._ridged(hv, v)
+        quad: Quad = self._kernel(SecondOrder._grad_hess)(self, x, y, batch, v)
+        return quad
 
     def counted(self, calls: Counter[str]) -> SecondOrder:
         """Return the same level that adds its oracle calls to ``calls``."""
@@ -123,7 +123,7 @@ class SecondOrder:
         # Views are taken before differentiation: autograd then never pads a slice to a full row.
         trees = self.x_layout.split(x), self.y_layout.split(y)
         g1, g2 = grad(lambda x, y: self._losses(x, y, batch).sum(), (0, 1))(*trees)
-        return self.x_layout.join(g1), self.y_layout.join(g2)
+        return self.x_layout.join(g1), self._ridged(self.y_layout.join(g2), y)
 
     def _grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
         trees = self.x_layout.split(x), self.y_layout.split(y)
@@ -136,7 +136,8 @@ class SecondOrder:
 
         (jv, hv), (g1, g2) = grad(pairing, (0, 1), has_aux=True)(*trees)
         x_rows, y_rows = self.x_layout.join, self.y_layout.join
-        return x_rows(g1), y_rows(g2), x_rows(jv), y_rows(hv)
+        g2, hv = self._ridged(y_rows(g2), y), self._ridged(y_rows(hv), v)
+        return x_rows(g1), g2, x_rows(jv), hv
 
 
 def _leaves(tree: Tree) -> list[Tensor]:
