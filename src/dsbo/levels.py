@@ -69,8 +69,8 @@ class SecondOrder:
     name : str
         ``"upper"`` or ``"lower"``: the prefix under which gradients are counted.
     ridge : float
-        Adds ridge·‖y‖² to the loss. Equal to writing it into the loss, but its derivatives are
-        added in place instead of through five temporaries of y's size.
+        Adds ridge·‖y‖² to the loss. Equal to writing it into the loss, but its derivatives take
+        two temporaries of y's size instead of five.
     compile : bool
         Run the derivatives through `torch.compile`; the first call then takes seconds.
     """
@@ -112,7 +112,7 @@ class SecondOrder:
         return _compiled(derivative) if self.compile else derivative
 
     def _ridged(self, derivative: Tensor, at: Tensor) -> Tensor:
-        return derivative.add_(at, alpha=2 * self.ridge) if self.ridge else derivative
+        return torch.add(derivative, at, alpha=2 * self.ridge) if self.ridge else derivative
 
     def _losses(self, x: Tree, y: Tree, batch: Any) -> Tensor:
         if batch is None:
