@@ -2,6 +2,7 @@
 
 import errno
 import json
+import tempfile
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -100,7 +101,7 @@ def test_a_trace_that_its_folder_cannot_take_is_saved_elsewhere(tmp_path, tiny, 
         return real(self, path)
 
     monkeypatch.setattr(Trace, "save", save)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(OSError, match="The trace is in"):
         run_jobs(cleaning.jobs(tiny, seeds=[0])[:1], tmp_path / "out")
     assert Trace.load(tried[1]).rows

@@ -16,11 +16,11 @@ BOOK = ROOT / "book"
 
 # Lowest first; a module imports from its own layer and those before it.
 LAYERS = (
-    {"allocator", "graphs", "keys", "layout", "provenance", "schedules", "symbolic"},
+    {"allocator", "graphs", "keys", "layout", "schedules", "symbolic"},
     {"claims", "levels", "mixing"},
     {"data", "hypergrad", "network"},
     {"algorithms", "problems", "world"},
-    {"checkpoint", "metrics", "run", "trace"},
+    {"checkpoint", "metrics", "provenance", "run", "trace"},
     {"experiments"},
     {"__main__", "plots"},
 )

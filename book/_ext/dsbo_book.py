@@ -120,6 +120,19 @@ def install_in_notebooks(app: Sphinx, exc: Exception | None) -> None:
             nbformat.write(notebook, path)
 
 
+def keep_updates_as_typed(
+    _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
+    """Show an indented block in a module's docstring, an update in the paper's letters, literally."""
+    if what == "module":
+        before = ""
+        for number, line in enumerate(list(lines)):
+            if line.startswith("    ") and before and not before.startswith(" "):
+                lines[number - 1] = "\n::\n"
+            before = line or before
+        lines[:] = "\n".join(lines).split("\n")
+
+
 def leave_foreign_types_unlinked(
     _app: Sphinx, _env: BuildEnvironment, node: nodes.Element, text: nodes.TextElement
 ) -> nodes.TextElement | None:
@@ -134,6 +147,7 @@ def leave_foreign_types_unlinked(
 def setup(app: Sphinx) -> dict[str, object]:
     """Connect the hooks."""
     app.connect("config-inited", configure)
+    app.connect("autodoc-process-docstring", keep_updates_as_typed, priority=400)
     app.connect("missing-reference", leave_foreign_types_unlinked, priority=900)
     app.connect("html-page-context", mend_markup)
     app.connect("html-page-context", point_colab_at_ipynb, priority=800)
