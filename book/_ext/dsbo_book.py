@@ -123,7 +123,7 @@ def install_in_notebooks(app: Sphinx, exc: Exception | None) -> None:
 def keep_updates_as_typed(
     _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Show an indented block in a module's docstring, an update in the paper's letters, literally."""
+    """Show an indented block in a module docstring, an update in letters of a paper, literally."""
     if what == "module":
         before = ""
         for number, line in enumerate(list(lines)):
