@@ -12,10 +12,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    # Pooch prefers tqdm's bar for notebooks, which complains where ipywidgets is not installed.
+    warnings.simplefilter("ignore", TqdmWarning)
+    import pooch
 
 __all__ = ["NAMES", "DataCorrupted", "DataUnavailable", "fetch", "verify"]
 
