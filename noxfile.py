@@ -70,6 +70,8 @@ def tests(session: nox.Session) -> None:
 def notebooks(session: nox.Session) -> None:
     """Execute every chapter in a fresh kernel, two at a time."""
     install(session, "test", "book")
+    # Here a download has its progress bar; without a network the pages do without the data.
+    session.run("dsbo", "data", "fetch", "fashion_mnist", success_codes=[0, 1])
     session.run(
         "pytest", "-m", "notebook", "-n", "2", "--dist", "worksteal", "--durations=0",
         *(session.posargs or ("tests/test_notebooks.py",)), env=KERNEL_ENV,

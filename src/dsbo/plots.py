@@ -36,7 +36,7 @@ GRAPH_STYLE: dict[str, Any] = {
     "star": (0, (4, 1, 1, 1, 1, 1)),
     "path": (0, (8, 2)),
 }
-GRAPH_SHADE = {"complete": 0.0, "exponential": 0.2, "torus": 0.4, "ring": 0.6, "adjusted ring": 0.6}
+GRAPH_SHADE = {"exponential": 0.15, "torus": 0.3, "ring": 0.45, "adjusted ring": 0.45}
 """How far a method's colour is lightened where several graphs share a panel."""
 LABEL = {
     "step": "iterations",
