@@ -12,16 +12,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import TqdmWarning
-
-with warnings.catch_warnings():
-    # Pooch prefers tqdm's bar for notebooks, which complains where ipywidgets is not installed.
-    warnings.simplefilter("ignore", TqdmWarning)
-    import pooch
+import pooch
 
 __all__ = ["NAMES", "DataCorrupted", "DataUnavailable", "fetch", "verify"]
 

@@ -32,14 +32,12 @@ HELD_OUT = (100, 101)
 """Seeds for tuning, never reported."""
 CANDIDATES: dict[str, list[dict[str, Any]]] = {
     "D-SOBA": [
-        {"beta": 0.8, "alpha": 1000.0, "gamma": 0.1},
-        {"beta": 0.8, "alpha": 2000.0, "gamma": 0.1},
-        {"beta": 1.2, "alpha": 2000.0, "gamma": 0.1},
-        {"beta": 1.2, "alpha": 1000.0, "gamma": 0.4},
-        {"beta": 1.2, "alpha": 2000.0, "gamma": 0.4},
+        {"beta": 0.8, "alpha": 1000.0},
+        {"beta": 0.8, "alpha": 2000.0},
+        {"beta": 1.2, "alpha": 2000.0},
     ],
-    "unweighted": [{"beta_unweighted": beta} for beta in (0.3, 0.4, 0.5, 0.65, 0.8)],
-    "clean only": [{"beta_clean": beta} for beta in (0.3, 0.5, 0.8, 1.0, 1.2)],
+    "unweighted": [{"beta_unweighted": beta} for beta in (0.3, 0.5, 0.8)],
+    "clean only": [{"beta_clean": beta} for beta in (0.3, 0.5, 0.8)],
 }
 """The same number of candidates for every method."""
 
@@ -146,7 +144,7 @@ def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
 
 
 def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs that chose the steps: five candidates a method, on held-out seeds."""
+    """Return the runs that chose the steps: three candidates a method, on held-out seeds."""
     seeds = HELD_OUT if seeds is None else tuple(seeds)
     return [
         job(replace(settings, **candidate), method, "complete", settings.rates[0], seed)
@@ -161,7 +159,7 @@ def job(settings: Settings, method: str, graph: str, rate: float, seed: int) -> 
     for key in ("rates", "seeds", "steps", "record", *OF_OTHERS[method]):
         del told[key]
     told |= {"experiment": "cleaning", "method": method, "graph": graph, "rate": rate, "seed": seed}
-    steps = [f"{k} {told[k]:g}" for k in ("alpha", "gamma", *BETA.values()) if k in told]
+    steps = [f"{k} {told[k]:g}" for k in ("alpha", *BETA.values()) if k in told]
     words = (method, graph, f"rate {rate}", *steps, f"seed {seed}")
     return Job(
         name="_".join(word.replace(" ", "-").lower() for word in words),
