@@ -109,11 +109,12 @@ def bench(session: nox.Session) -> None:
 def records(session: nox.Session) -> None:
     """Run the experiments at the size of the papers and store their traces."""
     install(session, "parquet")
-    for name in ("cleaning-tuning", "cleaning"):
-        session.run(
-            "python", "-m", "dsbo", "run", name, "--scale", "paper", "--resume",
-            "--out", f"book/records/{name}", *session.posargs,
-        )  # fmt: skip
+    for scale, folder in (("paper", ""), ("small", "-small")):
+        for name in ("cleaning-tuning", "cleaning"):
+            session.run(
+                "python", "-m", "dsbo", "run", name, "--scale", scale, "--resume",
+                "--out", f"book/records/{name}{folder}", *session.posargs,
+            )  # fmt: skip
     session.run(
         "python", "-m", "dsbo", "plot", "book/records/cleaning", "--only", "rate=0.2",
         "--y", "test_accuracy", "auc", "--out", "book/_static/cleaning.svg",

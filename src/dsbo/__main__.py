@@ -66,9 +66,9 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("name", choices=sorted(EXPERIMENTS), help="see: dsbo list")
     add.add_argument(
         "--scale",
-        choices=("quick", "paper"),
+        choices=sorted({scale for known in EXPERIMENTS.values() for scale in known.scales}),
         default="quick",
-        help="quick: minutes, to see that it works; paper: the full size",
+        help="quick: minutes, to see that it works; paper: the full size, hours",
     )
     add.add_argument(
         "--seeds", type=natural, nargs="+", metavar="SEED", help="run these instead of the usual"

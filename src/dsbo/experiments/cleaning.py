@@ -30,16 +30,29 @@ METHODS = ("D-SOBA", "unweighted", "clean only")
 """D-SOBA; training on all samples alike (the floor); on the clean ones alone (the ceiling)."""
 HELD_OUT = (100, 101)
 """Seeds for tuning, never reported."""
-CANDIDATES: dict[str, list[dict[str, Any]]] = {
-    "D-SOBA": [
-        {"beta": 0.8, "alpha": 1000.0},
-        {"beta": 0.8, "alpha": 2000.0},
-        {"beta": 1.2, "alpha": 2000.0},
-    ],
-    "unweighted": [{"beta_unweighted": beta} for beta in (0.3, 0.5, 0.8)],
-    "clean only": [{"beta_clean": beta} for beta in (0.3, 0.5, 0.8)],
+CANDIDATES: dict[str, dict[int, list[dict[str, Any]]]] = {
+    "D-SOBA": {
+        50_000: [
+            {"beta": 0.8, "alpha": 1000.0},
+            {"beta": 0.8, "alpha": 2000.0},
+            {"beta": 1.2, "alpha": 2000.0},
+        ],
+        5_000: [
+            {"beta": 0.5, "alpha": 500.0},
+            {"beta": 0.8, "alpha": 500.0},
+            {"beta": 0.8, "alpha": 200.0},
+        ],
+    },
+    "unweighted": {
+        50_000: [{"beta_unweighted": beta} for beta in (0.3, 0.5, 0.8)],
+        5_000: [{"beta_unweighted": beta} for beta in (0.2, 0.35, 0.5)],
+    },
+    "clean only": {
+        50_000: [{"beta_clean": beta} for beta in (0.3, 0.5, 0.8)],
+        5_000: [{"beta_clean": beta} for beta in (0.2, 0.35, 0.5)],
+    },
 }
-"""The same number of candidates for every method."""
+"""By method and number of training samples; the same number of candidates for every method."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,8 @@ class Settings:
         Training and clean samples of all agents together.
     rates : tuple of float
         Shares of training labels that are corrupted.
+    graphs : tuple of str
+        Graphs that D-SOBA runs on, the complete one first.
     concentration : float
         Of the Dirichlet distribution of an agent's class shares; small is skewed.
     hidden, ridge, batch
@@ -75,6 +90,7 @@ class Settings:
     train: int = 50_000
     clean: int = 10_000
     rates: tuple[float, ...] = (0.2, 0.1, 0.3)
+    graphs: tuple[str, ...] = GRAPHS
     concentration: float = 0.1
     hidden: int = 300
     ridge: float = 1e-4
@@ -104,6 +120,16 @@ OF_OTHERS = {
 
 SCALES = {
     "paper": Settings(),
+    "small": Settings(
+        train=5_000,
+        clean=1_000,
+        rates=(0.2,),
+        graphs=("complete",),
+        alpha=500.0,
+        beta=0.8,
+        steps=500,
+        record=25,
+    ),
     "quick": Settings(
         train=5_000,
         clean=1_000,
@@ -128,7 +154,8 @@ SCALES = {
         seeds=(0,),
     ),
 }
-"""``quick`` is what a page runs, ``digits`` what it runs where Fashion-MNIST cannot be had."""
+"""``quick`` is what a page runs, ``digits`` what it runs where Fashion-MNIST cannot be had, and
+``small`` a tenth of the data, where a network memorises wrong labels sooner."""
 
 
 def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
@@ -138,7 +165,7 @@ def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
     complete one.
     """
     seeds = settings.seeds if seeds is None else tuple(seeds)
-    cells = [("D-SOBA", graph, settings.rates[0]) for graph in GRAPHS[1:]]
+    cells = [("D-SOBA", graph, settings.rates[0]) for graph in settings.graphs[1:]]
     cells += [(method, "complete", rate) for rate in settings.rates for method in METHODS]
     return [job(settings, *cell, seed) for cell, seed in itertools.product(cells, seeds)]
 
@@ -149,14 +176,14 @@ def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[
     return [
         job(replace(settings, **candidate), method, "complete", settings.rates[0], seed)
         for method, candidates in CANDIDATES.items()
-        for candidate, seed in itertools.product(candidates, seeds)
+        for candidate, seed in itertools.product(candidates[settings.train], seeds)
     ]
 
 
 def job(settings: Settings, method: str, graph: str, rate: float, seed: int) -> Job:
     """Return one run."""
     told = asdict(settings)
-    for key in ("rates", "seeds", "steps", "record", *OF_OTHERS[method]):
+    for key in ("rates", "graphs", "seeds", "steps", "record", *OF_OTHERS[method]):
         del told[key]
     told |= {"experiment": "cleaning", "method": method, "graph": graph, "rate": rate, "seed": seed}
     steps = [f"{k} {told[k]:g}" for k in ("alpha", *BETA.values()) if k in told]
