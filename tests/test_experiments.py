@@ -138,6 +138,7 @@ def test_the_command_line_lists_what_there_is(capsys):
         (["run", "cleaning", "--seeds", "-1"], 2, "negative"),
         (["run", "cleaning", "--device", "abacus"], 2, "abacus"),
         (["fly"], 2, "invalid choice"),
+        (["run", "cleaning-tuning", "--scale", "digits"], 1, "no scale 'digits'"),
         (["data", "fetch", "cifar11"], 1, "no data set 'cifar11'"),
         (["plot", "nowhere"], 1, "no traces"),
     ],

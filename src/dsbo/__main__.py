@@ -129,6 +129,9 @@ def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
 def run_experiment(args: argparse.Namespace) -> int:
     """Run an experiment; 3 if one of its runs diverged."""
     experiment = EXPERIMENTS[args.name]
+    if args.scale not in experiment.scales:
+        there = ", ".join(experiment.scales)
+        raise ValueError(f"{args.name} has no scale {args.scale!r}; it has {there}")
     settings = experiment.scales[args.scale]
     out = args.out or Path("runs") / f"{args.name}-{args.scale}"
     jobs = experiment.jobs(settings, args.seeds)
