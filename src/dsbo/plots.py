@@ -45,7 +45,7 @@ LABEL = {
     "seconds": "seconds",
     "upper_loss": "upper loss at x̄, ȳ",
     "test_accuracy": "test accuracy of ȳ",
-    "auc": "AUC of finding bad labels",
+    "auc": "AUC, finding bad labels",
     "consensus_x": "mean ‖xᵢ − x̄‖²",
     "consensus_y": "mean ‖yᵢ − ȳ‖²",
     "hypergradient": "‖∇Φ(x̄)‖",
@@ -138,7 +138,8 @@ def overview(
     known = {"step", "seconds", "rounds", "floats", "upper_grads", "lower_grads", "jvps", "hvps"}
     columns = columns or [name for name in traces[0].rows[0] if name not in known]
     rows = -(-len(columns) // 2)
-    fig, axes = plt.subplots(rows, 2, figsize=(9, 2.6 * rows), squeeze=False)
+    legend = 0.2 * -(-len(grouped(traces)) // 2)
+    fig, axes = plt.subplots(rows, 2, figsize=(9, 2.8 * rows + legend), squeeze=False)
     for ax, column in zip(axes.flat, columns, strict=False):
         lines(ax, traces, column, x)
     for ax in axes.flat[len(columns) :]:
