@@ -121,16 +121,16 @@ def install_in_notebooks(app: Sphinx, exc: Exception | None) -> None:
 
 
 def keep_updates_as_typed(
-    _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
+    _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Show an indented block in a module docstring, an update in letters of a paper, literally."""
-    if what == "module":
-        before = ""
-        for number, line in enumerate(list(lines)):
-            if line.startswith("    ") and before and not before.startswith(" "):
-                lines[number - 1] = "\n::\n"
-            before = line or before
-        lines[:] = "\n".join(lines).split("\n")
+    """Show an indented block of a docstring, formulas in the letters of a paper, literally."""
+    paragraph, gap = "", False
+    for number, line in enumerate(list(lines)):
+        if line.startswith("    ") and gap and paragraph and not paragraph.startswith(" "):
+            lines[number - 1] = "\n::\n"
+        gap = not line
+        paragraph = line or paragraph
+    lines[:] = "\n".join(lines).split("\n")
 
 
 def leave_foreign_types_unlinked(
