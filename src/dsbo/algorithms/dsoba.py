@@ -55,7 +55,7 @@ class DSOBA(Algorithm):
         a, b, c, theta = self.alpha(t), self.beta(t), self.gamma(t), self.theta(t)
         u_x, u_y = w.f.grad(s.x, s.y, w.draw.xi(t))
         _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
-        # lines 1-4
-        x, y, z = w.mix(s.x - a * s.h, s.y - b * v, s.z - c * (Hz - u_y))
-        h = (1 - theta) * s.h + theta * (u_x - Jz)  # lines 5-6
+        # lines 1-4; a subtraction with alpha passes once over memory, where s.y - b * v does twice
+        x, y, z = w.mix(s.x.sub(s.h, alpha=a), s.y.sub(v, alpha=b), s.z.sub(Hz - u_y, alpha=c))
+        h = s.h.lerp(u_x - Jz, theta)  # lines 5-6
         return self.State(x, y, z, h)
