@@ -85,3 +85,8 @@ def drawn_noise(seed, scale, d, p):
         return up[:d], up[d:], low
 
     return noise
+
+
+def drawn_length(seed, K):
+    """The length of an agent's Neumann chain, drawn again by hand from the keys."""
+    return lambda i, t: int(keys.generator(seed, i, t, keys.CHAIN).integers(K))

@@ -114,12 +114,26 @@ def test_first_order_products_with_zero_are_zero(setting):
     assert not hv.any()
 
 
+def test_one_product_alone_is_that_of_the_pair(setting):
+    level, x, y, batch, v = setting
+    _, _, jv, hv = level.grad_hess(x, y, batch, v)
+    torch.testing.assert_close(level.jac(x, y, batch, v), jv)
+    torch.testing.assert_close(level.hess(x, y, batch, v), hv)
+    for central in (False, True):
+        first = FirstOrder(level, central=central)
+        _, _, jv, hv = first.grad_hess(x, y, batch, v)
+        assert torch.equal(first.jac(x, y, batch, v), jv)
+        assert torch.equal(first.hess(x, y, batch, v), hv)
+
+
 def test_calls_are_counted_by_kind(setting):
     level, x, y, batch, v = setting
     calls = Counter()
     level.counted(calls).grad(x, y, batch)
     level.counted(calls).grad_hess(x, y, batch, v)
-    assert calls == {"lower_grads": 2, "jvps": 1, "hvps": 1}
+    level.counted(calls).jac(x, y, batch, v)
+    level.counted(calls).hess(x, y, batch, v)
+    assert calls == {"lower_grads": 2, "jvps": 2, "hvps": 2}
     calls.clear()
     for central in (False, True):
         FirstOrder(level, central=central).counted(calls).grad_hess(x, y, batch, v)
@@ -151,3 +165,5 @@ def test_the_closed_form_of_quadratics_equals_automatic_differentiation():
     torch.testing.assert_close(problem.f.value(x, y, batch), auto.value(x, y, batch))
     torch.testing.assert_close(problem.f.grad(x, y, batch), auto.grad(x, y, batch))
     torch.testing.assert_close(problem.f.grad_hess(x, y, batch, v), auto.grad_hess(x, y, batch, v))
+    torch.testing.assert_close(problem.f.jac(x, y, batch, v), auto.jac(x, y, batch, v))
+    torch.testing.assert_close(problem.f.hess(x, y, batch, v), auto.hess(x, y, batch, v))

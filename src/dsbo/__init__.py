@@ -7,7 +7,7 @@ each knowing only its own losses and talking to its neighbours.
 """
 
 from dsbo import graphs, hypergrad, mixing, problems, schedules
-from dsbo.algorithms import DSOBA, SOBA, Algorithm, SingleLevelDSGD
+from dsbo.algorithms import DIAMOND, DSGD, DSOBA, GTSGD, MSGD, SOBA, Algorithm, SingleLevelDSGD
 from dsbo.checkpoint import CheckpointError
 from dsbo.claims import claim, refuted
 from dsbo.levels import FirstOrder, Level, SecondOrder
@@ -18,7 +18,11 @@ from dsbo.schedules import Power
 from dsbo.trace import Trace, TraceError
 
 __all__ = [
+    "DIAMOND",
+    "DSGD",
     "DSOBA",
+    "GTSGD",
+    "MSGD",
     "SOBA",
     "Algorithm",
     "CheckpointError",

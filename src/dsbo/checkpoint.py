@@ -56,7 +56,8 @@ class Checkpoint:
     def write(self, folder: str | Path) -> Path:
         """Write into ``folder`` and remove the checkpoint that it replaces."""
         folder = Path(folder)
-        data = save({k: v.detach().cpu().contiguous() for k, v in self.tensors.items()})
+        # Two variables of a State may be one tensor, which safetensors takes only as copies.
+        data = save({k: v.detach().cpu().contiguous().clone() for k, v in self.tensors.items()})
         tensors = folder / f"step-{self.step:09d}.safetensors"
         with replacing(tensors) as part:
             part.write_bytes(data)

@@ -3,12 +3,13 @@
     ∇Φ = ∇₁f − ∇²₁₂g [∇²₂₂g]⁻¹ ∇₂f
 
 With a shared lower level every term is first averaged over the agents; the inverse of a mean is
-not the mean of inverses, which is why no agent can compute it alone.
+not the mean of inverses, which is why no agent can compute it alone. With personal lower levels
+every agent can, from its own samples: `neumann`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -97,3 +98,71 @@ def cg(
         squared, previous = residual @ residual, squared
         direction = residual + squared / previous * direction
     return u_x - g.grad_hess(x, y, zeta, z.expand_as(y))[2].mean(0)
+
+
+class Chain(NamedTuple):
+    """The samples of one Neumann estimate, values that can be used at two points.
+
+    Parameters
+    ----------
+    xi : Any
+        Upper batch.
+    zetas : tuple
+        Independent lower batches ζ⁰, …, ζᴷ⁻¹; the first is for the Jacobian. The paper draws a ζᴷ
+        as well, which its formula never uses.
+    k : Tensor
+        Lengths ``[n]``, whole numbers in 0, …, K - 1.
+    """
+
+    xi: Any
+    zetas: tuple[Any, ...]
+    k: Tensor
+
+
+def neumann(
+    f: Level,
+    g: Level,
+    x: Tensor,
+    y: Tensor,
+    chain: Chain,
+    L: float,
+    full_sum: bool = False,
+) -> Tensor:
+    """Estimate every agent's own ∇Φ_i ``[n, d]`` by a truncated series for the inverse Hessian.
+
+        ∇₁f - K/L ∇²₁₂g(ζ⁰) ∏_{j=1..k} (I - ∇²₂₂g(ζʲ)/L) ∇₂f,        k uniform on 0, …, K - 1
+
+    Its mean is that of the K-term partial sum of the series. With ``full_sum`` all K terms of one
+    chain are added up instead of drawing one and scaling it by K: the same mean, much less
+    variance, and K - 1 Hessian products instead of (K - 1)/2 in the mean.
+
+    Agents compute in step, so the products counted are those of the longest chain.
+
+    Qiu et al. 2023, equation (5). Derived in book/neumann-series.md.
+
+    Parameters
+    ----------
+    f, g : Level
+        Upper and lower level.
+    x, y : Tensor
+        Every agent's point, ``[n, d]`` and ``[n, p]``.
+    chain : Chain
+        Samples, from `Draws.chain`.
+    L : float
+        Bound on the largest eigenvalue of every ∇²₂₂g(·; ζ); the series needs it.
+    full_sum : bool
+        Add all terms up.
+    """
+    K, k = len(chain.zetas), chain.k[:, None]
+    u_x, q = f.grad(x, y, chain.xi)
+    if full_sum:
+        total = q
+        for zeta in chain.zetas[1:]:
+            q = q - g.hess(x, y, zeta, q) / L
+            total = total + q
+    else:
+        # The factor next to ∇₂f is that of j = k, so it is applied first.
+        for j in range(int(k.max()), 0, -1):
+            q = torch.where(j <= k, q - g.hess(x, y, chain.zetas[j], q) / L, q)
+        total = K * q
+    return u_x - g.jac(x, y, chain.zetas[0], total / L)

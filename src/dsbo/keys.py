@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-UPPER, LOWER = 0, 1
-"""Streams of the upper-level sample xi and of the lower-level sample zeta."""
+UPPER, LOWER, CHAIN = 0, 1, 2
+"""Streams of the upper-level sample xi, of the lower-level sample zeta, and of a Neumann chain."""
 
 
 def generator(seed: int, agent: int, t: int, stream: int) -> np.random.Generator:

@@ -1,10 +1,13 @@
 """One level of a bilevel problem: a loss, its gradients and its second-order products.
 
 An algorithm needs three questions answered, for all agents at once: the value, the two partial
-gradients, and the products of the second derivatives with a vector v. Both products come out of
-one more backward pass, because
+gradients, and the products of the second derivatives with a vector v. `Level.grad_hess` gets both
+products out of one more backward pass, because
 
     ∂/∂x ⟨∇₂g(x, y), v⟩ = ∇²₁₂g v        ∂/∂y ⟨∇₂g(x, y), v⟩ = ∇²₂₂g v .
+
+A chain of Hessian products needs neither gradient nor Jacobian on its way: `Level.hess` and
+`Level.jac` give one product alone.
 """
 
 from __future__ import annotations
@@ -40,6 +43,14 @@ class Level(Protocol):
 
     def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
         """Return ∇₁ ``[n, d]``, ∇₂ ``[n, p]``, ∇²₁₂ v ``[n, d]`` and ∇²₂₂ v ``[n, p]``."""
+        ...
+
+    def jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        """Return ∇²₁₂ v ``[n, d]`` alone."""
+        ...
+
+    def hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        """Return ∇²₂₂ v ``[n, p]`` alone."""
         ...
 
     def counted(self, calls: Counter[str]) -> Level:
@@ -100,6 +111,18 @@ class SecondOrder:
         quad: Quad = self._kernel(SecondOrder._grad_hess)(self, x, y, batch, v)
         return quad
 
+    def jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        """Return ∇²₁₂ v ``[n, d]``; one Jacobian product."""
+        self.calls["jvps"] += 1
+        product: Tensor = self._kernel(SecondOrder._jac)(self, x, y, batch, v)
+        return product
+
+    def hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        """Return ∇²₂₂ v ``[n, p]``; one Hessian product, which does not differentiate in x."""
+        self.calls["hvps"] += 1
+        product: Tensor = self._kernel(SecondOrder._hess)(self, x, y, batch, v)
+        return product
+
     def counted(self, calls: Counter[str]) -> SecondOrder:
         """Return the same level that adds its oracle calls to ``calls``."""
         return replace(self, calls=calls)
@@ -138,6 +161,23 @@ class SecondOrder:
         x_rows, y_rows = self.x_layout.join, self.y_layout.join
         g2, hv = self._ridged(y_rows(g2), y), self._ridged(y_rows(hv), v)
         return x_rows(g1), g2, x_rows(jv), hv
+
+    def _pairing(self, x: Tree, y: Tree, batch: Any, v: Tree) -> Tensor:
+        """⟨∇₂, v⟩, whose gradients in x and y are the two products."""
+        g2 = grad(lambda y: self._losses(x, y, batch).sum())(y)
+        return torch.as_tensor(
+            sum((a * b).sum() for a, b in zip(_leaves(g2), _leaves(v), strict=True))
+        )
+
+    def _jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        y_tree, v_tree = self.y_layout.split(y), self.y_layout.split(v)
+        product = grad(lambda x: self._pairing(x, y_tree, batch, v_tree))(self.x_layout.split(x))
+        return self.x_layout.join(product)
+
+    def _hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        x_tree, v_tree = self.x_layout.split(x), self.y_layout.split(v)
+        product = grad(lambda y: self._pairing(x_tree, y, batch, v_tree))(self.y_layout.split(y))
+        return self._ridged(self.y_layout.join(product), v)
 
 
 def _leaves(tree: Tree) -> list[Tensor]:
@@ -191,15 +231,33 @@ class FirstOrder:
 
     def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
         """Return ∇₁, ∇₂ and the differences that stand for ∇²₁₂ v and ∇²₂₂ v."""
-        delta = self.delta or torch.finfo(y.dtype).eps ** (1 / 3 if self.central else 1 / 2)
-        norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
-        s = delta / torch.where(norm > 0, norm, 1.0)
+        s = self._length(y, v)
         g1, g2 = self.level.grad(x, y, batch)
         a1, a2 = self.level.grad(x, y + s * v, batch)
         if self.central:
             b1, b2 = self.level.grad(x, y - s * v, batch)
             return g1, g2, (a1 - b1) / (2 * s), (a2 - b2) / (2 * s)
         return g1, g2, (a1 - g1) / s, (a2 - g2) / s
+
+    def jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        """Return the difference that stands for ∇²₁₂ v; two gradient calls either way."""
+        return self._difference(x, y, batch, v)[0]
+
+    def hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        """Return the difference that stands for ∇²₂₂ v; two gradient calls either way."""
+        return self._difference(x, y, batch, v)[1]
+
+    def _difference(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Pair:
+        s = self._length(y, v)
+        a1, a2 = self.level.grad(x, y + s * v, batch)
+        b1, b2 = self.level.grad(x, y - s * v if self.central else y, batch)
+        width = 2 * s if self.central else s
+        return (a1 - b1) / width, (a2 - b2) / width
+
+    def _length(self, y: Tensor, v: Tensor) -> Tensor:
+        delta = self.delta or torch.finfo(y.dtype).eps ** (1 / 3 if self.central else 1 / 2)
+        norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+        return delta / torch.where(norm > 0, norm, 1.0)
 
     def counted(self, calls: Counter[str]) -> FirstOrder:
         """Return the same level that adds its gradient calls to ``calls``."""

@@ -24,7 +24,7 @@ def consensus(rows: Tensor) -> float:
 
 def measure(algorithm: Algorithm, problem: Problem, state: State) -> dict[str, float]:
     """Return the problem's own metrics and the consensus error of every mixed variable."""
-    row = dict(problem.metrics(state.x, state.y))
+    row = dict(problem.metrics(state.x, state.y, algorithm.shared_lower))
     row["consensus_x"] = consensus(state.x)
     if algorithm.shared_lower:
         row["consensus_y"] = consensus(state.y)

@@ -61,6 +61,40 @@ class Power:
         return float(self.scale * (self.shift + t) ** -self.exponent)
 
 
+@dataclass(frozen=True)
+class Momentum:
+    """The rule of recursive momentum: 1 at t = 0, then scale · alpha(t - 1)², at most 1.
+
+    A weight is a share, so where the rule exceeds 1 it is cut, and there the momentum forgets all:
+    `clipped` says for how long.
+
+    >>> eta = Momentum(0.1, Power(10.0, shift=2.0, exponent=1 / 3))
+    >>> eta(0), eta(1), round(eta(100), 3), eta.clipped()
+    (1.0, 1.0, 0.461, 31)
+    """
+
+    scale: float
+    alpha: Schedule
+
+    def __post_init__(self) -> None:
+        if not self.scale >= 0:
+            raise ValueError(f"scale must not be negative, got {self.scale}")
+
+    def __call__(self, t: int) -> float:
+        """Return the weight of iteration t, in [0, 1]."""
+        return min(1.0, self._rule(t)) if t else 1.0
+
+    def clipped(self, horizon: int = 100_000) -> int:
+        """Return the first t > 0 from which the rule is not cut, or ``horizon`` if there is none.
+
+        The rule is assumed to fall, as it does for decreasing steps.
+        """
+        return next((t for t in range(1, horizon) if self._rule(t) <= 1.0), horizon)
+
+    def _rule(self, t: int) -> float:
+        return float(self.scale * self.alpha(t - 1) ** 2)
+
+
 def as_schedule(value: float | Schedule, name: str = "step size") -> Schedule:
     """Turn a number into a `Constant` and leave a schedule as it is.
 

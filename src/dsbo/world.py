@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dsbo import keys
+from dsbo.hypergrad import Chain
 from dsbo.levels import Level
 
 
@@ -69,9 +70,21 @@ class Draws:
         """Return the lower-level samples of iteration t."""
         return self._draw(self.lower, t, keys.LOWER)
 
+    def chain(self, t: int, K: int) -> Chain:
+        """Return the samples of `hypergrad.neumann` at iteration t: xi(t), K lower ones, lengths.
+
+        The lengths are uniform on 0, …, K - 1, one an agent.
+        """
+        rngs = self._generators(t, keys.CHAIN)
+        k = torch.as_tensor([int(rng.integers(K)) for rng in rngs], device=self.agents.device)
+        # One generator an agent goes through all K draws, so they are independent.
+        return Chain(self.xi(t), tuple(self.lower(rngs, self.agents) for _ in range(K)), k)
+
     def _draw(self, sampler: Sampler, t: int, stream: int) -> Any:
-        rngs = (keys.generator(self.seed, i, t, stream) for i in self.agents.tolist())
-        return sampler(rngs, self.agents)
+        return sampler(self._generators(t, stream), self.agents)
+
+    def _generators(self, t: int, stream: int) -> list[np.random.Generator]:
+        return [keys.generator(self.seed, i, t, stream) for i in self.agents.tolist()]
 
 
 class Mixer(Protocol):

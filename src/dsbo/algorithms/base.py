@@ -29,7 +29,7 @@ class State(Protocol):
 class Algorithm:
     """A frozen dataclass of schedules with a nested State, and pure ``init`` and ``step``.
 
-    Numbers given for step sizes become constant schedules.
+    Numbers given for settings that are annotated as `Schedule` become constant schedules.
     """
 
     shared_lower: ClassVar[bool] = True
@@ -40,7 +40,7 @@ class Algorithm:
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
-            if value is not None:
+            if "Schedule" in str(setting.type) and value is not None:
                 name = f"{type(self).__name__}.{setting.name}"
                 object.__setattr__(self, setting.name, as_schedule(value, name))
 

@@ -160,14 +160,14 @@ class Cleaning(Problem):
 
     split: Split
 
-    def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
+    def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
         """Return the upper loss and the test accuracy of ȳ, and how well x̄ tells bad labels.
 
         ``auc`` is the area under the ROC curve of −x̄ as a detector of corrupted labels: the chance
         that a corrupted sample weighs less than a clean one.
         """
         return {
-            "upper_loss": self.upper_loss(x, y),
+            "upper_loss": self.upper_loss(x, y, shared),
             "test_accuracy": self.accuracy(y.mean(0)),
             "auc": self.auc(x.mean(0)),
         }

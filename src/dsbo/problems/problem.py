@@ -143,17 +143,24 @@ class Problem:
         """Return the indices of all agents, ``[N]``."""
         return torch.arange(self.agents, device=self.x0.device)
 
-    def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
+    def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
         """Return what a trace records of the rows ``x [N, d]`` and ``y [N, p]``.
 
-        The upper loss over all data of all agents, at the agents' mean x̄ and ȳ.
+        Parameters
+        ----------
+        x, y : Tensor
+            Rows of all agents.
+        shared : bool
+            Whether the agents share one lower level, whose estimate is ȳ, or have one each.
         """
-        return {"upper_loss": self.upper_loss(x, y)}
+        return {"upper_loss": self.upper_loss(x, y, shared)}
 
-    def upper_loss(self, x: Tensor, y: Tensor) -> float:
-        """Return f(x̄, ȳ) over all data of all agents."""
-        xbar, ybar = (rows.mean(0).expand_as(rows) for rows in (x, y))
-        return float(self.f.value(xbar, ybar, self.upper.full(self.everyone())).mean())
+    def upper_loss(self, x: Tensor, y: Tensor, shared: bool = True) -> float:
+        """Return the mean of f_i(x̄, ȳ), or of f_i(x̄, y_i), over all data of all agents."""
+        xbar = x.mean(0).expand_as(x)
+        if shared:
+            y = y.mean(0).expand_as(y)
+        return float(self.f.value(xbar, y, self.upper.full(self.everyone())).mean())
 
     def unpack(self, x: Tensor | None = None, y: Tensor | None = None) -> Tree:
         """Return a row of x or of y in the form of ``x0`` or ``y0``."""

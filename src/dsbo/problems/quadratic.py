@@ -81,6 +81,16 @@ class QuadraticLevel:
         _, Q, R, *_ = batch
         return *self._grad(x, y, batch), _times(Q, v), _times(R, v)
 
+    def jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:  # noqa: ARG002
+        """Return ∇²₁₂ v."""
+        self.calls["jvps"] += 1
+        return _times(batch[1], v)
+
+    def hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:  # noqa: ARG002
+        """Return ∇²₂₂ v."""
+        self.calls["hvps"] += 1
+        return _times(batch[2], v)
+
     def counted(self, calls: Counter[str]) -> QuadraticLevel:
         """Return the same level that adds its oracle calls to ``calls``."""
         return QuadraticLevel(self.name, calls)
@@ -232,13 +242,13 @@ class Quadratic(Problem):
         )
         return M, torch.cat([p, -b, -r], dim=1)
 
-    def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        """Return the upper loss, ‖∇Φ(x̄)‖ and ‖x̄ − x*‖, for the shared lower level."""
+    def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
+        """Return the upper loss, ‖∇Φ(x̄)‖ and ‖x̄ − x*‖ of the lower level's class."""
         xbar = x.mean(0)
         return {
-            "upper_loss": self.upper_loss(x, y),
-            "hypergradient": float(self.hypergradient(xbar).norm()),
-            "distance": float((xbar - self.solution().x).norm()),
+            "upper_loss": self.upper_loss(x, y, shared),
+            "hypergradient": float(self.hypergradient(xbar, shared).norm()),
+            "distance": float((xbar - self.solution(shared).x).norm()),
         }
 
     def _blocks(self, *steps: float) -> list[tuple[int, float]]:

@@ -1,0 +1,138 @@
+"""DIAMOND: recursive momentum on both levels, gradient tracking on the upper one.
+
+    p_i <- q_i + (1 - eta_t) (p_i - q'_i)                          (6)
+    v_i <- ∇₂g_i + (1 - gamma_t) (v_i - ∇₂g'_i)                    (7)
+    u_i <- sum_j w_ij u_j + p_i - p'_i                             (8)
+    x_i <- sum_j w_ij x_j - alpha_t u_i                            (9)
+    y_i <- y_i - beta_t v_i                                        (10)
+
+q is the Neumann estimate (5) of an agent's own hypergradient; a prime marks the previous iterate,
+and q' and ∇₂g' take the samples of q and ∇₂g. Leaving out the primes of (6) and (7), or (8), gives
+the three methods of `dsbo.algorithms.dsgd`.
+
+Qiu et al. 2023, Algorithm 1. Derived in book/diamond.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self
+
+from torch import Tensor
+
+from dsbo.algorithms.base import Algorithm
+from dsbo.hypergrad import Chain, neumann
+from dsbo.schedules import Momentum, Power, Schedule
+from dsbo.world import World
+
+
+class Tracked(NamedTuple):
+    """The variables: iterates, momenta ``p v``, tracker ``u`` and the previous iterates.
+
+    x, p, u and x_ are ``[n, d]``, y, v and y_ ``[n, p]``.
+    """
+
+    x: Tensor
+    y: Tensor
+    p: Tensor
+    v: Tensor
+    u: Tensor
+    x_: Tensor
+    y_: Tensor
+
+
+@dataclass(frozen=True)
+class DIAMOND(Algorithm):
+    """Decentralized single-timescale method with momentum and gradient tracking.
+
+    For personal lower levels. An iteration sends 2d numbers to each neighbour in one round and
+    costs an agent two gradients of f, two of g, two Jacobian products and twice the Hessian
+    products of a chain.
+
+    Parameters
+    ----------
+    alpha, beta : float or Schedule
+        Steps of x and y.
+    eta, gamma : float or Schedule
+        Weights of the newest estimates in the momenta of x and y, in [0, 1]; 1 keeps no momentum.
+        They should be 1 at t = 0, where there is nothing to remember: see `published`.
+    K : int
+        Terms of the Neumann series.
+    L : float
+        Bound on the largest eigenvalue of every lower Hessian.
+    full_sum : bool
+        Add all terms of a chain up instead of drawing one; see `neumann`.
+    """
+
+    alpha: Schedule
+    beta: Schedule
+    eta: Schedule
+    gamma: Schedule
+    K: int
+    L: float
+    full_sum: bool = False
+
+    State: ClassVar[type[Tracked]] = Tracked
+    shared_lower: ClassVar[bool] = False
+    momentum: ClassVar[bool] = True
+    tracking: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.K, bool) or not isinstance(self.K, int) or self.K < 1:
+            raise ValueError(f"K must be a whole number of terms, at least 1, got {self.K!r}")
+        if not 0 < self.L < float("inf"):
+            raise ValueError(f"L must bound the lower Hessians, so be positive, got {self.L}")
+
+    @classmethod
+    def published(
+        cls,
+        c_alpha: float,
+        c_beta: float,
+        c_eta: float,
+        c_gamma: float,
+        K: int,
+        L: float,
+        omega: float = 2.0,
+        full_sum: bool = False,
+    ) -> Self:
+        """Return the method with the paper's rules for its steps.
+
+            α_t = c_α (ω + t)^(-1/3)    β_t = c_β α_t    η_{t+1} = c_η α_t²    γ_{t+1} = c_γ α_t²
+
+        η and γ are cut at 1 and start there. A method without momentum ignores them.
+        """
+        alpha = Power(c_alpha, omega, 1 / 3)
+        beta = Power(c_beta * c_alpha, omega, 1 / 3)
+        steps: dict[str, Any] = {"alpha": alpha, "beta": beta, "K": K, "L": L}
+        if cls.momentum:
+            steps |= {"eta": Momentum(c_eta, alpha), "gamma": Momentum(c_gamma, alpha)}
+        return cls(**steps, full_sum=full_sum)
+
+    def init(self, x: Tensor, y: Tensor) -> Tracked:
+        """Return the start: x and y as given, also as the previous ones; the rest zero."""
+        nought_x, nought_y = x.new_zeros(x.shape), y.new_zeros(y.shape)
+        return self.State(x, y, nought_x, nought_y, nought_x, x, y)
+
+    def step(self, t: int, s: Tracked, w: World) -> Tracked:
+        """Return the State of iteration t + 1."""
+        chain, zeta = w.draw.chain(t, self.K), w.draw.zeta(t)
+        p, v = self._estimates(w, s.x, s.y, chain, zeta)
+        if self.momentum:
+            q_, v_ = self._estimates(w, s.x_, s.y_, chain, zeta)
+            p = p + (1 - self.eta(t)) * (s.p - q_)  # (6)
+            v = v + (1 - self.gamma(t)) * (s.v - v_)  # (7)
+        if self.tracking:
+            x, u = w.mix(s.x, s.u)
+            u = u + p - s.p  # (8)
+        else:
+            (x,), u = w.mix(s.x), p
+        x = x - self.alpha(t) * u  # (9)
+        y = s.y - self.beta(t) * v  # (10)
+        return self.State(x, y, p, v, u, s.x, s.y)
+
+    def _estimates(
+        self, w: World, x: Tensor, y: Tensor, chain: Chain, zeta: Any
+    ) -> tuple[Tensor, Tensor]:
+        q = neumann(w.f, w.g, x, y, chain, self.L, self.full_sum)  # (5)
+        return q, w.g.grad(x, y, zeta)[1]

@@ -1,0 +1,60 @@
+"""Qiu et al. 2023, Algorithm 1, agent by agent and neighbour by neighbour, in NumPy.
+
+The problem is quadratic, so that the oracles can be typed in by hand; see dsoba.py. Its Hessians
+carry no noise, so of a chain's samples only the length k matters.
+"""
+
+import numpy as np
+
+
+def estimate(c, i, x, y, noise_x, noise_y, k, K, L, full_sum):
+    """Equation (5), each product of the series multiplied out on its own."""
+    u_x = c["P"][i] @ x + c["Q"][i] @ y + c["p"][i] + noise_x
+    u_y = c["Q"][i].T @ x + c["R"][i] @ y + c["r"][i] + noise_y
+    factor = np.eye(len(y)) - c["A"][i] / L
+    J = -c["B"][i].T
+    if full_sum:
+        series = sum(np.linalg.matrix_power(factor, j) for j in range(K)) / L
+    else:
+        series = K / L * np.linalg.matrix_power(factor, k)
+    return u_x - J @ series @ u_y
+
+
+def diamond(
+    c, W, alpha, beta, eta, gamma, K, L, steps, noise, length, full_sum=False, tracking=True
+):
+    """noise(i, t) returns that of the two upper gradients and the lower one, length(i, t) k."""
+    N, d = c["p"].shape
+    q = c["r"].shape[1]
+    x = [np.zeros(d) for _ in range(N)]
+    y = [np.zeros(q) for _ in range(N)]
+    x_old, y_old = list(x), list(y)
+    p = [np.zeros(d) for _ in range(N)]
+    v = [np.zeros(q) for _ in range(N)]
+    u = [np.zeros(d) for _ in range(N)]
+    for t in range(steps):
+        new_p, new_v, new_u, new_x, new_y = [], [], [], [], []
+        for i in range(N):
+            noise_x, noise_y, noise_v = noise(i, t)
+
+            def hypergradient(x, y, i=i, t=t, noise_x=noise_x, noise_y=noise_y):
+                return estimate(c, i, x, y, noise_x, noise_y, length(i, t), K, L, full_sum)
+
+            def lower(x, y, i=i, noise_v=noise_v):
+                return c["A"][i] @ y - c["B"][i] @ x - c["b"][i] + noise_v
+
+            new_p.append(
+                hypergradient(x[i], y[i]) + (1 - eta) * (p[i] - hypergradient(x_old[i], y_old[i]))
+            )
+            new_v.append(lower(x[i], y[i]) + (1 - gamma) * (v[i] - lower(x_old[i], y_old[i])))
+        for i in range(N):
+            sum_x, sum_u = np.zeros(d), np.zeros(d)
+            for j in range(N):
+                sum_x += W[i, j] * x[j]
+                sum_u += W[i, j] * u[j]
+            new_u.append(sum_u + new_p[i] - p[i] if tracking else new_p[i])
+            new_x.append(sum_x - alpha * new_u[i])
+            new_y.append(y[i] - beta * new_v[i])
+        x_old, y_old = x, y
+        x, y, p, v, u = new_x, new_y, new_p, new_v, new_u
+    return tuple(np.array(part) for part in (x, y, p, v, u, x_old, y_old))

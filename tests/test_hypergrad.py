@@ -1,0 +1,157 @@
+"""The Neumann estimator, against sums typed out and against the bound of Lemma 3."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from cases import quadratic, t2
+
+from dsbo import DIAMOND, hypergrad
+from dsbo.hypergrad import Chain, neumann
+from dsbo.problems import Problem
+from dsbo.schedules import Momentum, Power
+from dsbo.world import Draws
+
+N = 5
+
+
+def draws(problem, seed=0):
+    return Draws(seed, problem.everyone(), problem.upper, problem.lower)
+
+
+def at(problem, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(N, problem.d, dtype=torch.float64, generator=g),
+        torch.randn(N, problem.p, dtype=torch.float64, generator=g),
+    )
+
+
+def partial_sum(c, x, y, K, L):
+    """Every agent's estimate with the inverse Hessian replaced by K terms of its series."""
+    rows = []
+    for i in range(N):
+        u_x = c["P"][i] @ x[i] + c["Q"][i] @ y[i] + c["p"][i]
+        u_y = c["Q"][i].T @ x[i] + c["R"][i] @ y[i] + c["r"][i]
+        factor = np.eye(len(u_y)) - c["A"][i] / L
+        series = sum(np.linalg.matrix_power(factor, j) for j in range(K)) / L
+        rows.append(u_x + c["B"][i].T @ series @ u_y)
+    return np.array(rows)
+
+
+def test_the_mean_over_all_lengths_is_the_partial_sum():
+    c, problem = quadratic()
+    x, y = at(problem)
+    K, L = 6, 8.0
+    chain = draws(problem).chain(0, K)
+    each = [
+        neumann(problem.f, problem.g, x, y, chain._replace(k=torch.full((N,), k)), L)
+        for k in range(K)
+    ]
+    want = partial_sum(c, x.numpy(), y.numpy(), K, L)
+    np.testing.assert_allclose(torch.stack(each).mean(0), want, atol=1e-12)
+    whole = neumann(problem.f, problem.g, x, y, chain, L, full_sum=True)
+    np.testing.assert_allclose(whole, want, atol=1e-12)
+
+
+def test_many_terms_give_every_agents_own_hypergradient():
+    c, problem = quadratic()
+    x, y = at(problem)
+    chain = draws(problem).chain(0, 400)
+    got = neumann(problem.f, problem.g, x, y, chain, 8.0, full_sum=True)
+    for i in range(N):
+        own = type(problem)(**{k: v[[i]] for k, v in c.items()})
+        batches = (own.upper.full(own.everyone()), own.lower.full(own.everyone()))
+        want = hypergrad.exact(own.f, own.g, x[[i]], y[[i]], *batches)
+        torch.testing.assert_close(got[i], want, atol=1e-10, rtol=0)
+
+
+def test_agents_with_different_lengths_do_not_touch_each_other():
+    _, problem = quadratic()
+    x, y = at(problem)
+    chain = draws(problem).chain(3, 7)
+    together = neumann(problem.f, problem.g, x, y, chain, 8.0)
+    for k in range(7):
+        alone = neumann(problem.f, problem.g, x, y, chain._replace(k=torch.full((N,), k)), 8.0)
+        rows = chain.k == k
+        assert torch.equal(together[rows], alone[rows])
+
+
+def noisy_curvature():
+    """One number y an agent, its curvature 0.2, 0.6 or 1 with equal chance."""
+    curvatures = torch.tensor([[0.2], [0.6], [1.0]], dtype=torch.float64)
+    start = torch.ones(1, dtype=torch.float64)
+    return Problem.from_losses(
+        upper=lambda x, y, b: y.sum() + 0 * (x.sum() + b.sum()),
+        lower=lambda x, y, b: 0.5 * (b[:, 0] * y**2).mean() - (x * y).sum(),
+        x0=start, y0=start, upper_data=[curvatures] * 4000, lower_data=[curvatures] * 4000,
+        batch=1,
+    )  # fmt: skip
+
+
+def test_the_monte_carlo_mean_is_the_partial_sum_and_one_reused_sample_is_not():
+    problem, K, L = noisy_curvature(), 12, 1.0
+    x, y = (row.expand(4000, -1) for row in (problem.x0, problem.y0))
+    chain = draws(problem, seed=7).chain(0, K)
+    want = sum((1 - 0.6) ** j for j in range(K))  # the mean curvature is 0.6
+
+    def z_score(rows):
+        return float((rows.mean() - want) / (rows.std() / len(rows) ** 0.5))
+
+    for full_sum in (False, True):
+        rows = neumann(problem.f, problem.g, x, y, chain, L, full_sum)
+        assert abs(z_score(rows)) < 5  # P(a false alarm) < 6e-7
+    once = Chain(chain.xi, (chain.zetas[0], *[chain.zetas[1]] * (K - 1)), chain.k)
+    assert abs(z_score(neumann(problem.f, problem.g, x, y, once, L, full_sum=True))) > 5
+
+
+@pytest.mark.parametrize("K", [1, 2, 5, 10, 20])
+def test_the_bias_is_below_lemma_3(K):
+    problem, L = t2(), 2.0
+    x, y = (torch.full((4, 1), value, dtype=torch.float64) for value in (0.7, -0.4))
+    chain = draws(problem).chain(0, K)
+    got = neumann(problem.f, problem.g, x, y, chain, L, full_sum=True)
+    limit = neumann(problem.f, problem.g, x, y, draws(problem).chain(0, 500), L, full_sum=True)
+    _, Q, A, *_ = problem.lower.coefficients
+    u_y = problem.f.grad(x, y, problem.upper.full(problem.everyone()))[1]
+    mu = A.reshape(-1)
+    bound = Q.abs().reshape(-1) * u_y.abs().reshape(-1) / mu * (1 - mu / L) ** K
+    assert ((got - limit).abs().reshape(-1) <= bound * (1 + 1e-9) + 1e-14).all()
+
+
+def test_lengths_are_uniform_and_an_agents_own():
+    problem = noisy_curvature()
+    k = draws(problem).chain(5, 10).k
+    counts = Counter(k.tolist())
+    assert set(counts) == set(range(10))
+    # chi-squared with 9 degrees of freedom is beyond 42 with a chance of 3e-6
+    assert sum((n - 400) ** 2 / 400 for n in counts.values()) < 42
+    other = Draws(0, problem.everyone()[7:9], problem.upper, problem.lower).chain(5, 10)
+    assert torch.equal(other.k, k[7:9])
+
+
+def test_the_samples_of_a_chain_are_independent_of_each_other():
+    _, problem = quadratic(noise=1.0)
+    chain = draws(problem).chain(0, 4)
+    noises = torch.stack([zeta[-1] for zeta in chain.zetas])
+    assert len(noises.unique(dim=0)) == 4
+
+
+def test_the_published_rules_for_the_steps():
+    method = DIAMOND.published(10.0, 10.0, 0.1, 0.2, K=10, L=1.0)
+    assert method.alpha(6) == pytest.approx(5.0)
+    assert method.beta(6) == pytest.approx(50.0)
+    assert method.eta(0) == method.gamma(0) == 1.0
+    assert method.eta(7) == 1.0  # 0.1 · 25 is cut
+    assert method.eta(999) == pytest.approx(0.1 * (10 * 1000 ** (-1 / 3)) ** 2)
+    assert method.eta.clipped() == 31
+
+
+@pytest.mark.parametrize("change", [{"K": 0}, {"K": 2.5}, {"L": 0.0}, {"L": float("nan")}])
+def test_a_series_that_is_none_is_refused(change):
+    settings = {"alpha": 0.1, "beta": 0.1, "eta": 1.0, "gamma": 1.0, "K": 3, "L": 1.0}
+    with pytest.raises(ValueError, match=r"K must be|L must bound"):
+        DIAMOND(**settings | change)
+    with pytest.raises(ValueError, match="scale"):
+        Momentum(-1.0, Power(1.0))
