@@ -1,0 +1,171 @@
+"""Problems whose lower level is a softmax regression, solved exactly by Newton's method.
+
+    g_i(x, y) = mean over agent i's samples of L(yᵀ a, c) + ½ sum_k r_k ‖y_k‖²
+
+The features a or the weights r come from x. Nothing here runs inside an algorithm: the exact
+minimiser and the exact hypergradient are for metrics.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
+
+from dsbo.problems.problem import Problem
+
+
+class SoftmaxLower(Problem):
+    """A problem with y a matrix ``[k, q]`` of weights of k features for q classes."""
+
+    def regression(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the lower level at ``x [N, d]``: features, labels and ridge of `minimise`."""
+        raise NotImplementedError
+
+    def lower_solution(self, x: Tensor, y: Tensor, shared: bool = False) -> tuple[Tensor, Tensor]:
+        """Return y*_i(x_i) ``[N, p]`` and the Hessians there ``[N, p, p]``, in double precision.
+
+        Parameters
+        ----------
+        x : Tensor
+            Rows ``[N, d]``; equal ones if ``shared``.
+        y : Tensor
+            Rows ``[N, p]`` to start Newton's method at.
+        shared : bool
+            Minimise the mean of the g_i instead; every row is then the same.
+        """
+        a, c, ridge = self.regression(x)
+        start = y.double().reshape(len(y), a.shape[-1], -1)
+        if shared:
+            a, c = a.flatten(0, 1)[None], c.flatten(0, 1)[None]
+            ridge, start = ridge.mean(0, keepdim=True), start.mean(0, keepdim=True)
+        solution, H = minimise(a.double(), c, ridge.double(), start)
+        rows = solution.flatten(1)
+        return rows.expand(len(y), -1), H.expand(len(y), -1, -1)
+
+    def hypergradient(self, x: Tensor, y: Tensor, shared: bool = False) -> tuple[Tensor, Tensor]:
+        """Return the exact ∇Φ(x) ``[d]`` and the rows y*(x) ``[N, p]`` that belong to it.
+
+        Parameters
+        ----------
+        x : Tensor
+            One point ``[d]``.
+        y : Tensor
+            Rows ``[N, p]`` to start Newton's method at.
+        shared : bool
+            Whether the lower level is shared or personal.
+        """
+        rows = x.expand(self.agents, -1)
+        solution, H = self.lower_solution(rows, y, shared)
+        y_star = solution.to(y)
+        everyone = self.everyone()
+        u_x, u_y = self.f.grad(rows, y_star, self.upper.full(everyone))
+        if shared:
+            u_y = u_y.mean(0).expand_as(u_y)
+        z = torch.linalg.solve(H, u_y.double()).to(u_y)
+        Jz = self.g.jac(rows, y_star, self.lower.full(everyone), z)
+        return (u_x - Jz).mean(0), y_star
+
+    def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
+        """Return the upper loss and equation (11) of Qiu et al. 2023: ``metric`` and its terms.
+
+        ``stationarity`` is ‖∇Φ(x̄)‖², ``lower_gap`` the sum of ‖y*_i(x_i) - y_i‖²; the third term,
+        the sum of ‖x_i - x̄‖², is N times the column ``consensus_x``.
+        """
+        xbar = x.mean(0)
+        gradient, at_mean = self.hypergradient(xbar, y, shared)
+        y_star = at_mean if shared else self.lower_solution(x, at_mean)[0].to(y)
+        stationarity = float(gradient.double().square().sum())
+        lower_gap = float((y_star - y).double().square().sum())
+        consensus = float((x - xbar).double().square().sum())
+        return {
+            "upper_loss": self.upper_loss(x, y, shared),
+            "metric": stationarity + consensus + lower_gap,
+            "stationarity": stationarity,
+            "lower_gap": lower_gap,
+        }
+
+
+def minimise(
+    a: Tensor, c: Tensor, ridge: Tensor, y: Tensor, tol: float = 1e-10, steps: int = 100
+) -> tuple[Tensor, Tensor]:
+    """Return the minimisers ``[n, k, q]`` of n softmax regressions and their Hessians.
+
+    Newton's method with step halving; the Hessians ``[n, kq, kq]`` belong to the flat minimisers.
+
+    Parameters
+    ----------
+    a : Tensor
+        Features ``[n, m, k]``.
+    c : Tensor
+        Labels ``[n, m]``.
+    ridge : Tensor
+        Positive weights ``[n, k]`` of ½ ‖y_k‖².
+    y : Tensor
+        Start ``[n, k, q]``.
+    tol : float
+        Largest norm of a gradient at which to stop.
+    steps : int
+        Newton steps at most.
+
+    Raises
+    ------
+    ValueError
+        If that many steps do not get there, for instance because ``a`` holds NaN.
+    """
+    q = y.shape[-1]
+    truth = one_hot(c, q).to(a)
+    for _ in range(steps):
+        shares = torch.softmax(a @ y, -1)
+        gradient = a.mT @ (shares - truth) / a.shape[1] + ridge[..., None] * y
+        H = _hessian(a, shares, ridge)
+        norm = gradient.flatten(1).norm(dim=1)
+        if bool((norm <= tol).all()):
+            return y, H
+        direction = torch.linalg.solve(H, gradient.flatten(1)).reshape(y.shape)
+        y = _halved(a, c, ridge, y, direction)
+    raise ValueError(f"Newton's method left a gradient of norm {float(norm.max()):.2g} in g")
+
+
+def _hessian(a: Tensor, shares: Tensor, ridge: Tensor) -> Tensor:
+    n, m, k = a.shape
+    q = shares.shape[-1]
+    scaled = (a[..., None] * shares[..., None, :]).reshape(n, m, k * q)
+    H = -(scaled.mT @ scaled).reshape(n, k, q, k, q)
+    same = torch.einsum("nmkc,nml->nkcl", scaled.reshape(n, m, k, q), a)
+    H.diagonal(dim1=2, dim2=4).add_(same.permute(0, 1, 3, 2))
+    H = H.reshape(n, k * q, k * q) / m
+    H.diagonal(dim1=1, dim2=2).add_(ridge.repeat_interleave(q, dim=1))
+    return H
+
+
+def _halved(a: Tensor, c: Tensor, ridge: Tensor, y: Tensor, direction: Tensor) -> Tensor:
+    """Return y less the direction, halved for those whose loss would rise."""
+    length = torch.ones(len(y), 1, 1, dtype=y.dtype, device=y.device)
+    before = _loss(a, c, ridge, y)
+    for _ in range(30):
+        risen = _loss(a, c, ridge, y - length * direction) > before + 1e-14 * before.abs()
+        if not bool(risen.any()):
+            break
+        length = torch.where(risen[:, None, None], length / 2, length)
+    return y - length * direction
+
+
+def _loss(a: Tensor, c: Tensor, ridge: Tensor, y: Tensor) -> Tensor:
+    logits = (a @ y).mT  # cross_entropy wants the classes second
+    fit = cross_entropy(logits, c, reduction="none").mean(1)
+    penalty: Tensor = 0.5 * (ridge[..., None] * y * y).sum((1, 2))
+    return fit + penalty
+
+
+def softmax_loss(y: Tensor, a: Tensor, c: Tensor) -> Tensor:
+    """Return one agent's mean loss of the weights ``y [k, q]`` on features ``a [m, k]``."""
+    loss: Tensor = cross_entropy(a @ y, c)
+    return loss
+
+
+def accuracy(y: Tensor, a: Tensor, c: Tensor) -> Any:
+    """Return the share of samples ``a [..., m, k]`` that ``y [..., k, q]`` gets right."""
+    return ((a @ y).argmax(-1) == c).double().mean(-1)
