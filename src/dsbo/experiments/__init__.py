@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from dsbo.experiments import cleaning
+from dsbo.experiments import a9a, cleaning, meta, tuning
 from dsbo.experiments.jobs import Job
 
-__all__ = ["EXPERIMENTS", "Experiment", "cleaning"]
+__all__ = ["EXPERIMENTS", "Experiment", "a9a", "cleaning", "meta", "tuning"]
 
 
 class Experiment(NamedTuple):
@@ -35,5 +35,13 @@ EXPERIMENTS = {
         "The runs that chose the steps of cleaning, on held-out seeds",
         {name: cleaning.SCALES[name] for name in ("quick", "small", "paper")},
         cleaning.tuning_jobs,
+    ),
+    "meta": Experiment(meta.TITLE, meta.SCALES, meta.jobs),
+    "meta-tuning": Experiment(
+        "The runs that chose the steps of meta, on held-out seeds", meta.SCALES, meta.tuning_jobs
+    ),
+    "a9a": Experiment(a9a.TITLE, a9a.SCALES, a9a.jobs),
+    "a9a-tuning": Experiment(
+        "The runs that chose the steps of a9a, on held-out seeds", a9a.SCALES, a9a.tuning_jobs
     ),
 }

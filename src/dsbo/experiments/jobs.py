@@ -50,6 +50,8 @@ class Job:
         Iterations, and how often a row is recorded.
     keep : bool
         Also keep the final mean x̄ in ``<name>.safetensors``.
+    compile : bool
+        Compile the derivatives.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Job:
     steps: int
     record: int
     keep: bool = False
+    compile: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -167,6 +170,7 @@ def _run_one(
             record=job.record,
             device=device,
             progress=progress,
+            compile=job.compile,
             checkpoint=checkpoint,
             checkpoint_every=max(100, job.steps // 5),
             resume=resume,

@@ -24,8 +24,8 @@ class SoftmaxLower(Problem):
         """Return the lower level at ``x [N, d]``: features, labels and ridge of `minimise`."""
         raise NotImplementedError
 
-    def lower_solution(self, x: Tensor, y: Tensor, shared: bool = False) -> tuple[Tensor, Tensor]:
-        """Return y*_i(x_i) ``[N, p]`` and the Hessians there ``[N, p, p]``, in double precision.
+    def lower_solution(self, x: Tensor, y: Tensor, shared: bool = False) -> Tensor:
+        """Return y*_i(x_i) ``[N, p]`` in double precision.
 
         Parameters
         ----------
@@ -36,14 +36,10 @@ class SoftmaxLower(Problem):
         shared : bool
             Minimise the mean of the g_i instead; every row is then the same.
         """
-        a, c, ridge = self.regression(x)
+        a, c, ridge = self._pooled(x, shared)
         start = y.double().reshape(len(y), a.shape[-1], -1)
-        if shared:
-            a, c = a.flatten(0, 1)[None], c.flatten(0, 1)[None]
-            ridge, start = ridge.mean(0, keepdim=True), start.mean(0, keepdim=True)
-        solution, H = minimise(a.double(), c, ridge.double(), start)
-        rows = solution.flatten(1)
-        return rows.expand(len(y), -1), H.expand(len(y), -1, -1)
+        start = start.mean(0, keepdim=True) if shared else start
+        return minimise(a, c, ridge, start).flatten(1).expand(len(y), -1)
 
     def hypergradient(self, x: Tensor, y: Tensor, shared: bool = False) -> tuple[Tensor, Tensor]:
         """Return the exact ∇Φ(x) ``[d]`` and the rows y*(x) ``[N, p]`` that belong to it.
@@ -57,16 +53,25 @@ class SoftmaxLower(Problem):
         shared : bool
             Whether the lower level is shared or personal.
         """
-        rows = x.expand(self.agents, -1)
-        solution, H = self.lower_solution(rows, y, shared)
+        rows, everyone = x.expand(self.agents, -1), self.everyone()
+        solution = self.lower_solution(rows, y, shared)
         y_star = solution.to(y)
-        everyone = self.everyone()
         u_x, u_y = self.f.grad(rows, y_star, self.upper.full(everyone))
         if shared:
             u_y = u_y.mean(0).expand_as(u_y)
-        z = torch.linalg.solve(H, u_y.double()).to(u_y)
+        a, _, ridge = self._pooled(rows, shared)
+        heads = solution[: len(a)].reshape(len(a), a.shape[-1], -1)
+        H = hessian(a, torch.softmax(a @ heads, -1), ridge)
+        z = torch.linalg.solve(H.expand(len(y), -1, -1), u_y.double()).to(u_y)
         Jz = self.g.jac(rows, y_star, self.lower.full(everyone), z)
         return (u_x - Jz).mean(0), y_star
+
+    def _pooled(self, x: Tensor, shared: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Return `regression` in double precision, all agents' samples in one row if shared."""
+        a, c, ridge = self.regression(x)
+        if shared:
+            a, c, ridge = a.flatten(0, 1)[None], c.flatten()[None], ridge.mean(0, keepdim=True)
+        return a.double(), c, ridge.double()
 
     def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
         """Return the upper loss and equation (11) of Qiu et al. 2023: ``metric`` and its terms.
@@ -75,8 +80,9 @@ class SoftmaxLower(Problem):
         the sum of ‖x_i - x̄‖², is N times the column ``consensus_x``.
         """
         xbar = x.mean(0)
-        gradient, at_mean = self.hypergradient(xbar, y, shared)
-        y_star = at_mean if shared else self.lower_solution(x, at_mean)[0].to(y)
+        gradient, y_star = self.hypergradient(xbar, y, shared)
+        if not shared:
+            y_star = self.lower_solution(x, y_star)
         stationarity = float(gradient.double().square().sum())
         lower_gap = float((y_star - y).double().square().sum())
         consensus = float((x - xbar).double().square().sum())
@@ -89,11 +95,17 @@ class SoftmaxLower(Problem):
 
 
 def minimise(
-    a: Tensor, c: Tensor, ridge: Tensor, y: Tensor, tol: float = 1e-10, steps: int = 100
-) -> tuple[Tensor, Tensor]:
-    """Return the minimisers ``[n, k, q]`` of n softmax regressions and their Hessians.
+    a: Tensor,
+    c: Tensor,
+    ridge: Tensor,
+    y: Tensor,
+    tol: float = 1e-9,
+    steps: int = 200,
+) -> Tensor:
+    """Return the minimisers ``[n, k, q]`` of n softmax regressions.
 
-    Newton's method with step halving; the Hessians ``[n, kq, kq]`` belong to the flat minimisers.
+    Newton's method with step halving. A Hessian, the costly part, is kept as long as a step with
+    it divides the gradients by ten.
 
     Parameters
     ----------
@@ -115,21 +127,23 @@ def minimise(
     ValueError
         If that many steps do not get there, for instance because ``a`` holds NaN.
     """
-    q = y.shape[-1]
-    truth = one_hot(c, q).to(a)
+    truth = one_hot(c, y.shape[-1]).to(a)
+    H, last = None, torch.inf
     for _ in range(steps):
         shares = torch.softmax(a @ y, -1)
         gradient = a.mT @ (shares - truth) / a.shape[1] + ridge[..., None] * y
-        H = _hessian(a, shares, ridge)
-        norm = gradient.flatten(1).norm(dim=1)
-        if bool((norm <= tol).all()):
-            return y, H
+        norm = float(gradient.flatten(1).norm(dim=1).max())
+        if norm <= tol:
+            return y
+        if H is None or norm > last / 10:
+            H = hessian(a, shares, ridge)
         direction = torch.linalg.solve(H, gradient.flatten(1)).reshape(y.shape)
-        y = _halved(a, c, ridge, y, direction)
-    raise ValueError(f"Newton's method left a gradient of norm {float(norm.max()):.2g} in g")
+        y, last = _halved(a, c, ridge, y, direction), norm
+    raise ValueError(f"Newton's method left a gradient of norm {norm:.2g} in g")
 
 
-def _hessian(a: Tensor, shares: Tensor, ridge: Tensor) -> Tensor:
+def hessian(a: Tensor, shares: Tensor, ridge: Tensor) -> Tensor:
+    """Return the Hessians ``[n, kq, kq]`` where the classes' shares are ``[n, m, q]``."""
     n, m, k = a.shape
     q = shares.shape[-1]
     scaled = (a[..., None] * shares[..., None, :]).reshape(n, m, k * q)
