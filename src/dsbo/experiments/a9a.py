@@ -106,7 +106,11 @@ def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
     cells += [(edge, name, TUNED[name]) for edge in others for name in PAIR]
     if settings.literal:
         cells += [(first, name, LITERAL["a9a"]) for name in PAIR]
-    return [job(settings, *cell, seed) for cell, seed in itertools.product(cells, seeds)]
+    once = dict.fromkeys(cells)  # the tuner may have chosen what is printed
+    return [
+        job(settings, edge, name, steps, seed)
+        for (edge, name, steps), seed in itertools.product(once, seeds)
+    ]
 
 
 def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:

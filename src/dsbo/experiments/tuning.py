@@ -86,5 +86,5 @@ def table(traces: Sequence[Trace], column: str) -> pd.DataFrame:
 
 def chosen(scores: pd.DataFrame) -> Mapping[str, Steps]:
     """Return each method's candidate with the smallest mean score."""
-    best: dict[str, Any] = {name: Steps(*scores[name].idxmin()) for name in scores.columns}
-    return best
+    best: dict[str, Any] = {name: scores[name].idxmin() for name in scores.columns}
+    return {name: Steps(*pair) for name, pair in best.items()}

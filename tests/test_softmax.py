@@ -1,0 +1,137 @@
+"""The meta-learning and logistic problems: their exact answers against naive ones."""
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from dsbo import DIAMOND, DSOBA, Dense, hypergrad, mixing, run
+from dsbo.problems import Logistic, Meta
+from dsbo.problems.softmax import minimise
+
+N, M, K, Q = 3, 40, 5, 3
+
+
+def samples(seed, m=M):
+    g = torch.Generator().manual_seed(seed)
+    a = torch.randn(N, m, K, generator=g, dtype=torch.float64)
+    return a, (a + 0.5 * torch.randn(a.shape, generator=g))[..., :Q].argmax(-1)
+
+
+def meta(batch=8, strength=1.0):
+    return Meta(samples(0), samples(1), classes=Q, hidden=4, strength=strength, batch=batch)
+
+
+def logistic(batch=8):
+    a, c = samples(2)
+    return Logistic(samples(0), samples(1), (a[0], c[0]), classes=Q, batch=batch)
+
+
+def moved(problem, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    x = problem.x0 + 0.3 * torch.randn(N, problem.d, generator=g, dtype=torch.float64)
+    return x, torch.randn(N, problem.p, generator=g, dtype=torch.float64)
+
+
+both = pytest.mark.parametrize("problem", [meta(), logistic()], ids=["meta", "logistic"])
+
+
+@both
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_lower_gradient_vanishes_at_the_lower_solution(problem, shared):
+    x, y = moved(problem)
+    x = x[:1].expand_as(x) if shared else x
+    solution = problem.lower_solution(x, y, shared)
+    v = problem.g.grad(x, solution, problem.lower.full(problem.everyone()))[1]
+    v = v.mean(0) if shared else v
+    assert float(v.norm()) < 1e-8
+
+
+@both
+def test_the_shared_hypergradient_is_that_of_a_dense_solve(problem):
+    x, y = moved(problem)
+    everyone = problem.everyone()
+    batches = problem.upper.full(everyone), problem.lower.full(everyone)
+    got, solution = problem.hypergradient(x[0], y, shared=True)
+    rows = x[0].expand_as(x)
+    want = hypergrad.exact(problem.f, problem.g, rows, solution, *batches)
+    torch.testing.assert_close(got, want, atol=1e-10, rtol=0)
+
+
+@both
+def test_the_personal_hypergradient_is_the_mean_of_dense_solves(problem):
+    x, y = moved(problem)
+    got, solution = problem.hypergradient(x[0], y, shared=False)
+    rows = []
+    for i in range(N):
+        one = problem.everyone()[i : i + 1]
+        batches = problem.upper.full(one), problem.lower.full(one)
+        rows.append(hypergrad.exact(problem.f, problem.g, x[:1], solution[i : i + 1], *batches))
+    torch.testing.assert_close(got, torch.stack(rows).mean(0), atol=1e-10, rtol=0)
+
+
+@both
+def test_the_personal_hypergradient_is_the_slope_of_phi(problem):
+    x, y = moved(problem)
+    direction = moved(problem, seed=5)[0][0]
+    got, _ = problem.hypergradient(x[0], y, shared=False)
+
+    def phi(point):
+        rows = point.expand_as(x)
+        solution = problem.lower_solution(rows, y)
+        return problem.upper_loss(rows, solution, shared=False)
+
+    step = 1e-5
+    slope = (phi(x[0] + step * direction) - phi(x[0] - step * direction)) / (2 * step)
+    assert float(got @ direction) == pytest.approx(slope, abs=1e-8)
+
+
+@both
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_metric_is_the_sum_of_its_three_terms(problem, shared):
+    x, y = moved(problem)
+    row = problem.metrics(x, y, shared)
+    consensus = float((x - x.mean(0)).square().sum())
+    assert row["metric"] == pytest.approx(row["stationarity"] + consensus + row["lower_gap"])
+    assert row["consensus_x" if "consensus_x" in row else "stationarity"] >= 0
+    where = x.mean(0).expand_as(x) if shared else x
+    gap = (problem.lower_solution(where, y, shared) - y).square().sum()
+    assert row["lower_gap"] == pytest.approx(float(gap), rel=1e-6)
+
+
+def test_newton_agrees_with_scikit_learn():
+    a, c = samples(3, m=200)
+    ridge = torch.full((N, K), 0.1, dtype=torch.float64)
+    got = minimise(a, c, ridge, a.new_zeros(N, K, Q))
+    for i in range(N):
+        # scikit-learn minimises C · sum of losses + ½‖y‖²
+        model = LogisticRegression(C=1 / (200 * 0.1), fit_intercept=False, tol=1e-12, max_iter=9999)
+        model.fit(a[i].numpy(), c[i].numpy())
+        want = torch.from_numpy(model.coef_.T)
+        torch.testing.assert_close(got[i], want, atol=1e-5, rtol=0)
+
+
+def test_newton_says_when_it_does_not_arrive():
+    a, c = samples(0)
+    ridge = torch.ones(N, K, dtype=torch.float64)
+    with pytest.raises(ValueError, match="left a gradient of norm"):
+        minimise(a, c, ridge, a.new_zeros(N, K, Q), steps=1)
+
+
+def test_both_kinds_of_algorithm_lower_the_logistic_loss():
+    problem = logistic(batch=None)
+    start = problem.metrics(*(row.expand(N, -1) for row in (problem.x0, problem.y0)))
+    personal = DIAMOND.published(0.3, 1.0, 10.0, 10.0, K=20, L=4.0)
+    for algorithm in (DSOBA(0.1, 0.3, 0.3), personal):
+        last = run(algorithm, problem, Dense(mixing.average(N)), steps=150).rows[-1]
+        assert last["lower_gap"] < 0.05
+        assert last["upper_loss"] < start["upper_loss"]
+
+
+def test_what_cannot_be_solved_is_refused():
+    with pytest.raises(ValueError, match="strength must be positive"):
+        meta(strength=0.0)
+    wide = (torch.zeros(N, M, K + 1, dtype=torch.float64), samples(0)[1])
+    with pytest.raises(ValueError, match="they must agree"):
+        Meta(samples(0), wide, classes=Q)
+    with pytest.raises(ValueError, match="they must agree"):
+        Logistic(samples(0), wide, wide, classes=Q)
