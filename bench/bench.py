@@ -1,7 +1,7 @@
 """What a step costs, as ratios within one run: machines differ and drift, ratios hardly.
 
     nox -s bench              all of it
-    nox -s bench -- cleaning  one of: cleaning, sparse
+    nox -s bench -- cleaning  one of: cleaning, sparse, diamond
 
 Things compared are timed in turn, A B A B …; medians are told. The loop of scripts runs in a
 process of its own, because a script finds the memory allocator as the C library sets it up. The
@@ -27,9 +27,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from dsbo import DSOBA, Dense, Network, Problem, Sparse, graphs, mixing
+from dsbo import DIAMOND, DSOBA, Dense, Network, Problem, Sparse, graphs, mixing
 from dsbo.allocator import keep_freed_memory
-from dsbo.problems import Cleaning
+from dsbo.problems import Cleaning, Meta
 from dsbo.problems.cleaning import Split
 from dsbo.world import Draws, World
 
@@ -248,7 +248,61 @@ def sparse(rounds: int) -> list[tuple[str, float, float, bool]]:
     return [("1024 agents / 8 / 128 agents", grown, 1.3, False)]
 
 
-PARTS = {"cleaning": cleaning, "sparse": sparse}
+def meta_problem(agents: int) -> Meta:
+    """Return the meta-learning problem on random pixels, which cost what MNIST's do."""
+    g = torch.Generator().manual_seed(0)
+
+    def drawn() -> tuple[Tensor, Tensor]:
+        labels = torch.randint(CLASSES, (agents, 500), generator=g)
+        return torch.rand(agents, 500, FEATURES, generator=g), labels
+
+    return Meta(drawn(), drawn(), CLASSES, batch=32)
+
+
+def oracles(problem: Meta, K: int) -> Callable[[], None]:
+    """Return DIAMOND's oracle calls and nothing else: no draws, no momenta, no mixing."""
+    f, g = problem.f, problem.g
+    draw = Draws(0, problem.everyone(), problem.upper, problem.lower)
+    zeta = draw.zeta(0)
+    chains = [draw.chain(t, K) for t in range(8)]
+    x, y = (row.expand(problem.agents, -1).clone() for row in (problem.x0, problem.y0))
+    now = {"t": 0}
+
+    def calls() -> None:
+        chain = chains[now["t"] % len(chains)]
+        for _ in range(2):
+            _, q = f.grad(x, y, chain.xi)
+            for j in range(int(chain.k.max())):
+                g.hess(x, y, chain.zetas[j], q)
+            g.jac(x, y, chain.zetas[0], q)
+            g.grad(x, y, zeta)
+        now["t"] += 1
+
+    return calls
+
+
+def diamond(rounds: int) -> list[tuple[str, float, float, bool]]:
+    """Compare a step of DIAMOND with its oracle calls, and 144 agents with nine."""
+    things: dict[str, Callable[[], Any]] = {}
+    for agents in (9, 144):
+        problem = meta_problem(agents)
+        weights = Dense(mixing.laplacian(graphs.erdos_renyi(agents, 0.3)))
+        method = DIAMOND.published(0.1, 3.0, 0.1, 0.1, K=10, L=6.0)
+        things[f"step, {agents} agents"] = stepper(method, problem, weights)
+        if agents == 9:
+            things["oracle calls alone"] = oracles(problem, K=10)
+    keep_freed_memory()
+    took = in_turn(things, rounds)
+    for name, seconds in took.items():
+        print(f"  {name:18} {1e3 * seconds:8.1f} ms")
+    step, more = took["step, 9 agents"], took["step, 144 agents"]
+    return [
+        ("step / oracle calls", step / took["oracle calls alone"], 1.6, False),
+        ("144 agents / 16 / 9 agents", more / step / 16, 1.25, False),
+    ]
+
+
+PARTS = {"cleaning": cleaning, "sparse": sparse, "diamond": diamond}
 
 
 def main() -> int:
