@@ -76,3 +76,8 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"dsbo\[parquet\]"):
         trace().save(tmp_path / "one.parquet")
+
+
+def test_oracle_calls_are_the_sum_of_all_kinds():
+    rows = [{"step": 1, "upper_grads": 1, "lower_grads": 2, "jvps": 3, "hvps": 4}]
+    assert Trace(rows)["oracle_calls"].tolist() == [10]

@@ -23,6 +23,9 @@ METHOD_COLOUR = {
     "D-SOBA-FO": "#56B4E9",
     "SOBA": "#000000",
     "DIAMOND": "#D55E00",
+    "GT-SGD": "#CC79A7",
+    "M-SGD": "#E6A700",
+    "D-SGD": "#000000",
     "unweighted": "#E69F00",
     "clean only": "#009E73",
 }
@@ -35,12 +38,15 @@ GRAPH_STYLE: dict[str, Any] = {
     "adjusted ring": (0, (1, 1.2)),
     "star": (0, (4, 1, 1, 1, 1, 1)),
     "path": (0, (8, 2)),
+    "Erdős–Rényi 0.5": (0, (3, 1.5)),
+    "Erdős–Rényi 0.8": (0, (1, 1.2)),
 }
 GRAPH_SHADE = {"exponential": 0.15, "torus": 0.3, "ring": 0.45, "adjusted ring": 0.45}
 """How far a method's colour is lightened where several graphs share a panel."""
 LABEL = {
     "step": "iterations",
     "floats": "numbers sent over all links",
+    "oracle_calls": "oracle calls of an agent",
     "rounds": "rounds of messages",
     "seconds": "seconds",
     "upper_loss": "upper loss at x̄, ȳ",
@@ -50,6 +56,11 @@ LABEL = {
     "consensus_y": "mean ‖yᵢ − ȳ‖²",
     "hypergradient": "‖∇Φ(x̄)‖",
     "distance": "‖x̄ − x*‖",
+    "metric": "𝔐, sum of the three terms",
+    "stationarity": "‖∇Φ(x̄)‖²",
+    "lower_gap": "sum of ‖yᵢ* − yᵢ‖²",
+    "test_loss": "test loss of the yᵢ",
+    "accuracy": "accuracy on queries",
 }
 GREY = "#7f7f7f"
 

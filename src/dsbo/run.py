@@ -20,11 +20,10 @@ from dsbo.allocator import keep_freed_memory
 from dsbo.checkpoint import INDEX, Checkpoint, CheckpointError
 from dsbo.network import Dense, Network
 from dsbo.problems import Problem
-from dsbo.trace import Trace
+from dsbo.trace import ORACLES, Trace
 from dsbo.world import Draws, World
 
 Measure = Callable[[Algorithm, Problem, Any], dict[str, float]]
-ORACLES = ("upper_grads", "lower_grads", "jvps", "hvps")
 RECORDS = 100
 """Rows that a run records unless told otherwise."""
 

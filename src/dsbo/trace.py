@@ -20,6 +20,10 @@ PROVENANCE = "dsbo"
 """Key under which a Parquet file keeps the provenance."""
 
 
+ORACLES = ("upper_grads", "lower_grads", "jvps", "hvps")
+"""Columns that count oracle calls of one agent, by kind."""
+
+
 class TraceError(ValueError):
     """A file that should hold a trace and does not."""
 
@@ -85,7 +89,9 @@ class Trace:
         return pd.DataFrame(self.rows)
 
     def __getitem__(self, column: str) -> Any:
-        """Return one column as a NumPy array."""
+        """Return one column as a NumPy array; ``oracle_calls`` is the sum of all kinds."""
+        if column == "oracle_calls":
+            return self.frame[list(ORACLES)].sum(axis=1).to_numpy()
         if self.rows and column not in self.rows[0]:
             raise KeyError(f"no column {column!r}; the trace has {', '.join(self.rows[0])}")
         return self.frame[column].to_numpy()

@@ -65,9 +65,9 @@ class Settings:
     L: float = 4.0
     literal: bool = True
     compile: bool = True
-    steps: int = 2000
-    tuning_steps: int = 800
-    record: int = 100
+    steps: int = 1000
+    tuning_steps: int = 400
+    record: int = 50
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 

@@ -24,7 +24,7 @@ from dsbo.network import Dense, Network
 from dsbo.problems import Meta
 
 TITLE = "DIAMOND learns a common representation (Qiu et al. 2023, Figs 1 to 3)"
-GRID = tuning.grid(alphas=(0.1, 0.3, 1.0), betas=(0.3, 1.0))
+GRID = tuning.grid(alphas=(0.03, 0.1, 0.3), betas=(0.1, 0.3))
 TUNED = {
     "mnist": dict.fromkeys(METHODS, Steps(0.3, 1.0)),
     "cifar10": dict.fromkeys(METHODS, Steps(0.3, 1.0)),
@@ -77,9 +77,9 @@ class Settings:
     L: float = 6.0
     literal: bool = True
     compile: bool = True
-    steps: int = 1000
-    tuning_steps: int = 400
-    record: int = 50
+    steps: int = 400
+    tuning_steps: int = 200
+    record: int = 20
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 
