@@ -87,4 +87,4 @@ def table(traces: Sequence[Trace], column: str) -> pd.DataFrame:
 def chosen(scores: pd.DataFrame) -> Mapping[str, Steps]:
     """Return each method's candidate with the smallest mean score."""
     best: dict[str, Any] = {name: scores[name].idxmin() for name in scores.columns}
-    return {name: Steps(*pair) for name, pair in best.items()}
+    return {name: Steps(*map(float, pair)) for name, pair in best.items()}
