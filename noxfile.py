@@ -106,6 +106,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Seed faults one at a time; a test or a chapter must catch each."""
+    install(session, "test", "book")
+    session.run("python", "bench/mutants.py", *session.posargs, env=KERNEL_ENV)
+
+
+@nox.session(default=False)
 def records(session: nox.Session) -> None:
     """Run the experiments at the size of the papers and store their traces."""
     install(session, "parquet")

@@ -1,0 +1,277 @@
+"""Seed faults one at a time and see that a test or a claim of a chapter catches each.
+
+    nox -s mutants                all of them, some minutes
+    nox -s mutants -- hypergrad   those whose file has this in its path
+
+A fault is a replacement in one file of a copy of the project. It is caught if the tests named with
+it, which pass on the copy as it is, fail. The exit code is 1 if a fault survives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("book", "src", "tests", "pyproject.toml", "CITATION.cff", "README.md")
+
+CONFORMANCE = "tests/test_conformance.py"
+HYPERGRAD = "tests/test_hypergrad.py"
+LEVELS = "tests/test_levels.py"
+MIXING = "tests/test_mixing.py"
+PROBLEMS = "tests/test_problems.py"
+SOFTMAX = "tests/test_softmax.py"
+
+
+class Mutant(NamedTuple):
+    """A fault: what is replaced by what, in which file, and who should notice.
+
+    Parameters
+    ----------
+    what : str
+        The fault, in words.
+    file : str
+        Path from the root. A chapter is executed; for other files ``tests`` are run.
+    old, new : str
+        ``old`` occurs exactly once.
+    tests : tuple of str
+        Files of tests.
+    """
+
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = (CONFORMANCE,)
+
+
+H, L, M = "src/dsbo/hypergrad.py", "src/dsbo/levels.py", "src/dsbo/mixing.py"
+A = "src/dsbo/algorithms/"
+DSOBA, SOBA, DIAMOND = A + "dsoba.py", A + "soba.py", A + "diamond.py"
+EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
+MUTANTS = (
+    Mutant(
+        "exact: sign of the implicit term", H,
+        "factor)[:, 0]\n    return u_x - g", "factor)[:, 0]\n    return u_x + g", EXACT,
+    ),
+    Mutant(
+        "exact: Hessian of one agent instead of the mean", H,
+        "[3].mean(0)\n        for unit", "[3][0]\n        for unit", EXACT,
+    ),
+    Mutant(
+        "cg: quotient of the direction upside down", H,
+        "squared / previous * direction", "previous / squared * direction", EXACT,
+    ),
+    Mutant(
+        "cg: sign of the new direction", H,
+        "residual + squared / previous", "residual - squared / previous", EXACT,
+    ),
+    Mutant(
+        "cg: residual loses the direction, not its product with H", H,
+        "residual - length * Hd", "residual - length * direction", EXACT,
+    ),
+    Mutant(
+        "cg: length of a step without the Hessian", H,
+        "length = squared / curvature", "length = squared / (direction @ direction)", EXACT,
+    ),
+    Mutant(
+        "neumann: chain one factor short", H,
+        "range(int(k.max()), 0, -1)", "range(int(k.max()) - 1, 0, -1)", (HYPERGRAD,),
+    ),
+    Mutant("neumann: mask off by one", H, "where(j <= k,", "where(j < k,", (HYPERGRAD,)),
+    Mutant("neumann: scaled by K - 1", H, "total = K * q", "total = (K - 1) * q", (HYPERGRAD,)),
+    Mutant(
+        "neumann: one sample reused in all factors", H,
+        "g.hess(x, y, chain.zetas[j], q) / L, q)", "g.hess(x, y, chain.zetas[1], q) / L, q)",
+        (HYPERGRAD,),
+    ),
+    Mutant("neumann: series not divided by L", H, "total / L)", "total)", (HYPERGRAD,)),
+    Mutant(
+        "neumann: full sum one term short", H,
+        "in chain.zetas[1:]:", "in chain.zetas[2:]:", (HYPERGRAD,),
+    ),
+    Mutant(
+        "levels: ridge of Hz at y instead of z", L,
+        "self._ridged(y_rows(hv), v)", "self._ridged(y_rows(hv), y)", (LEVELS,),
+    ),
+    Mutant(
+        "levels: ridge of a lone Hz at y instead of z", L,
+        "join(product), v)", "join(product), y)", (LEVELS,),
+    ),
+    Mutant(
+        "levels: ridge without its factor 2", L,
+        "alpha=2 * self.ridge", "alpha=self.ridge", (LEVELS,),
+    ),
+    Mutant(
+        "levels: sign of a one-sided difference", L,
+        "(a1 - g1) / s, (a2 - g2) / s", "(a1 - g1) / s, (a2 + g2) / s", (LEVELS,),
+    ),
+    Mutant(
+        "levels: central difference over half its width", L,
+        "(a2 - b2) / (2 * s)", "(a2 - b2) / s", (LEVELS,),
+    ),
+    Mutant(
+        "mixing: Metropolis forgets to count the agent itself", M,
+        "A / (1 + np.maximum(", "A / (0 + np.maximum(", (MIXING,),
+    ),
+    Mutant(
+        "mixing: Metropolis with the smaller degree", M,
+        "np.maximum(degree", "np.minimum(degree", (MIXING,),
+    ),
+    Mutant(
+        "mixing: Laplacian rule with a half for two thirds", M,
+        "2 * A / (3 * top)", "2 * A / (4 * top)", (MIXING,),
+    ),
+    Mutant(
+        "mixing: rho without the mean taken out", M,
+        "np.linalg.norm(W - 1 / len(W), ord=2)", "np.linalg.norm(W, ord=2)", (MIXING,),
+    ),
+    Mutant(
+        "mixing: lazy weights keep a third", M,
+        "(np.eye(len(W)) + W) / 2", "(np.eye(len(W)) + 2 * W) / 3", (MIXING,),
+    ),
+    Mutant(
+        "network: W transposed", "src/dsbo/network/dense.py",
+        "torch.as_tensor(self.W, dtype", "torch.as_tensor(self.W.T, dtype",
+    ),
+    Mutant(
+        "network: sparse W transposed", "src/dsbo/network/sparse.py",
+        "np.stack(np.nonzero(self.W))", "np.stack(np.nonzero(self.W.T))",
+        ("tests/test_mixing.py", CONFORMANCE, "tests/test_run.py"),
+    ),
+    Mutant("dsoba: sign of u_y", DSOBA, "Hz - u_y, alpha=c", "Hz + u_y, alpha=c"),
+    Mutant("dsoba: sign of Jz", DSOBA, "u_x - Jz, theta", "u_x + Jz, theta"),
+    Mutant("dsoba: y takes x's step", DSOBA, "s.y.sub(v, alpha=b)", "s.y.sub(v, alpha=a)"),
+    Mutant(
+        "dsoba: weight of the moving average upside down", DSOBA,
+        "lerp(u_x - Jz, theta)", "lerp(u_x - Jz, 1 - theta)",
+    ),
+    Mutant(
+        "dsoba: sample of the next iteration", DSOBA,
+        "w.draw.zeta(t), s.z", "w.draw.zeta(t + 1), s.z",
+    ),
+    Mutant(
+        "dsoba: x moves before it is averaged in", DSOBA,
+        "return self.State(x, y, z, h)", "return self.State(x - a * h, y, z, h)",
+    ),
+    Mutant("soba: sign of u_y", SOBA, "v, Hz - u_y)", "v, Hz + u_y)"),
+    Mutant("soba: y ascends", SOBA, "s.y - self.beta(t) * D_y", "s.y + self.beta(t) * D_y"),
+    Mutant(
+        "single level: mixes before the step", A + "single_level.py",
+        "w.mix(s.y - self.beta(t) * v)", "w.mix(s.y)\n        y = y - self.beta(t) * v",
+    ),
+    Mutant(
+        "diamond: correction of p left out", DIAMOND,
+        "(1 - self.eta(t)) * (s.p - q_)", "(1 - self.eta(t)) * s.p",
+    ),
+    Mutant("diamond: sign of the correction of v", DIAMOND, "(s.v - v_)", "(s.v + v_)"),
+    Mutant(
+        "diamond: another sample at the old point", DIAMOND,
+        "s.x_, s.y_, chain, zeta)", "s.x_, s.y_, w.draw.chain(t + 1, self.K), zeta)",
+    ),
+    Mutant("diamond: tracker never forgets", DIAMOND, "u = u + p - s.p", "u = u + p"),
+    Mutant(
+        "diamond: x steps along the old tracker", DIAMOND,
+        "self.alpha(t) * u  # (9)", "self.alpha(t) * s.u  # (9)",
+    ),
+    Mutant("diamond: y ascends", DIAMOND, "s.y - self.beta(t)", "s.y + self.beta(t)"),
+    Mutant(
+        "diamond: remembers the new iterates as the old", DIAMOND,
+        "p, v, u, s.x, s.y)", "p, v, u, x, y)",
+    ),
+    Mutant(
+        "dsgd: D-SGD tracks", A + "dsgd.py",
+        "gamma are 1.\n    \"\"\"\n\n    tracking: ClassVar[bool] = False",
+        "gamma are 1.\n    \"\"\"\n\n    tracking: ClassVar[bool] = True",
+    ),
+    Mutant(
+        "schedules: momentum of the next step", "src/dsbo/schedules.py",
+        "self.alpha(t - 1) ** 2", "self.alpha(t) ** 2", (HYPERGRAD,),
+    ),
+    Mutant(
+        "world: chain drawn from the lower stream", "src/dsbo/world.py",
+        "self._generators(t, keys.CHAIN)", "self._generators(t, keys.LOWER)",
+    ),
+    Mutant(
+        "softmax: Hessian without its rank-one part", "src/dsbo/problems/softmax.py",
+        "H = -(scaled.mT @ scaled)", "H = 0 * (scaled.mT @ scaled)", (SOFTMAX,),
+    ),
+    Mutant(
+        "quadratic: B without its sign", "src/dsbo/problems/quadratic.py",
+        "lower = A, -Q.mT, -r", "lower = A, Q.mT, -r", (PROBLEMS, CONFORMANCE),
+    ),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Try every fault asked for and print the table."""
+    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words.add_argument("only", nargs="*", help="parts of paths of files with faults")
+    only = words.parse_args().only
+    chosen = [m for m in MUTANTS if not only or any(part in m.file for part in only)]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("_build", "__pycache__")
+                shutil.copytree(source, copy / name, ignore=ignored)
+            else:
+                shutil.copy(source, copy / name)
+        checks = sorted({_tests(mutant) for mutant in chosen})
+        for check in tqdm(checks, desc="without a fault", unit="check"):
+            if _fails(copy, check):
+                print(f"{' '.join(check)} fails without a fault", file=sys.stderr)
+                return 1
+        survived = 0
+        for mutant in tqdm(chosen, desc="faults", unit="fault"):
+            caught = _try(copy, mutant)
+            survived += not caught
+            tqdm.write(f"{'caught  ' if caught else 'SURVIVED'}  {mutant.file:34}  {mutant.what}")
+    print(f"{len(chosen) - survived} of {len(chosen)} faults were caught")
+    return 1 if survived else 0
+
+
+def _tests(mutant: Mutant) -> tuple[str, ...]:
+    if mutant.file.startswith("book/"):
+        return "-m", "notebook", "tests/test_notebooks.py", "-k", f"[{Path(mutant.file).stem}]"
+    return mutant.tests
+
+
+def _try(copy: Path, mutant: Mutant) -> bool:
+    path = copy / mutant.file
+    text = path.read_text("utf-8")
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.what}: {mutant.old!r} is not once in {mutant.file}")
+    path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    try:
+        return _fails(copy, _tests(mutant))
+    finally:
+        path.write_text(text, "utf-8")
+
+
+def _fails(copy: Path, tests: tuple[str, ...]) -> bool:
+    """Say whether the tests fail; that they cannot even be collected is an error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "--doctest-modules", "-p", "no:cacheprovider",
+         *tests],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"pytest could not run {' '.join(tests)}:\n{done.stdout}{done.stderr}")
+    return done.returncode == 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
