@@ -208,6 +208,50 @@ MUTANTS = (
         "quadratic: B without its sign", "src/dsbo/problems/quadratic.py",
         "lower = A, -Q.mT, -r", "lower = A, Q.mT, -r", (PROBLEMS, CONFORMANCE),
     ),
+    Mutant(
+        "mixing: weights of a ring that do not sum to one", "book/mixing.md",
+        "side = (1 - w0) / 2", "side = (1 - w0) / 3",
+    ),
+    Mutant(
+        "value-function: offset of y* upside down", "book/value-function.md",
+        "S, s = B / A, b / A", "S, s = B / A, A / b",
+    ),
+    Mutant(
+        "hypergradient: sign of the sensitivity of y*", "book/hypergradient.md",
+        "S = -H.I * J.T", "S = H.I * J.T",
+    ),
+    Mutant(
+        "auxiliary-system: sign of Jz in D_x", "book/auxiliary-system.md",
+        "D_x, D_z = u_x - J * z,", "D_x, D_z = u_x + J * z,",
+    ),
+    Mutant(
+        "neumann-series: remainder off by one", "book/neumann-series.md",
+        "remainder = (1 - h / L) ** K / h", "remainder = (1 - h / L) ** (K + 1) / h",
+    ),
+    Mutant(
+        "recursive-momentum: correction without its weight", "book/recursive-momentum.md",
+        "after = (1 - eta) * eps + n - (1 - eta) * n_", "after = (1 - eta) * eps + n - n_",
+    ),
+    Mutant(
+        "bilevel-network: gap without its square", "book/bilevel-network.md",
+        "square = (h1 - h2) ** 2", "square = (h1 - h2) ** 1",
+    ),
+    Mutant(
+        "gradient-tracking: tracker never forgets", "book/gradient-tracking.md",
+        "u = W * u_ + p - p_", "u = W * u_ + p",
+    ),
+    Mutant(
+        "transient: b squared as printed", "book/transient.md",
+        "derived = rho_**4 * N**3 * b**4", "derived = rho_**4 * N**3 * b**2",
+    ),
+    Mutant(
+        "dsoba: sign of u_y in D_z", "book/dsoba.md",
+        "D_y, D_z = g.diff(y), g.diff(y, 2) * z - f", "D_y, D_z = g.diff(y), g.diff(y, 2) * z + f",
+    ),
+    Mutant(
+        "diamond: tracker never forgets", "book/diamond.md",
+        "u_t = W * u_ + p_t - p_", "u_t = W * u_ + p_t",
+    ),
 )  # fmt: skip
 
 
