@@ -56,7 +56,7 @@ LABEL = {
     "consensus_y": "mean ‖yᵢ − ȳ‖²",
     "hypergradient": "‖∇Φ(x̄)‖",
     "distance": "‖x̄ − x*‖",
-    "metric": "𝔐, sum of the three terms",
+    "metric": "$\\mathfrak{M}$, sum of three terms",
     "stationarity": "‖∇Φ(x̄)‖²",
     "lower_gap": "sum of ‖yᵢ* − yᵢ‖²",
     "test_loss": "test loss of the yᵢ",
