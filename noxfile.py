@@ -125,6 +125,7 @@ def records(session: nox.Session) -> None:
         ("meta", "paper", ""),
         ("a9a-tuning", "paper", ""),
         ("a9a", "paper", ""),
+        ("a9a", "long", "-long"),
     ):
         # In meta the printed steps are run to show that they diverge, which exits with 3.
         session.run(

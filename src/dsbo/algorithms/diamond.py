@@ -29,7 +29,7 @@ from dsbo.world import World
 class Tracked(NamedTuple):
     """The variables: iterates, momenta ``p v``, tracker ``u`` and the previous iterates.
 
-    x, p, u and x_ are ``[n, d]``, y, v and y_ ``[n, p]``.
+    ``x``, ``p``, ``u`` and ``x_`` are ``[n, d]``, ``y``, ``v`` and ``y_`` are ``[n, p]``.
     """
 
     x: Tensor

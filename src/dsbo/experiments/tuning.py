@@ -40,7 +40,10 @@ class Steps(NamedTuple):
 
 LITERAL = {"meta": Steps(10.0, 100.0), "a9a": Steps(5.0, 7.5)}
 """The constants that the paper prints."""
-NOT_TOLD = ("datasets", "edges", "seeds", "steps", "tuning_steps", "record", "literal", "compile")
+NOT_TOLD = (
+    "datasets", "methods", "edges", "seeds", "steps", "tuning_steps", "record", "literal",
+    "compile",
+)  # fmt: skip
 """Settings of an experiment that do not belong to one run, or do not shape its numbers."""
 MEMORY = 10.0
 """c_η c_α² = c_γ c_α² of the meta-learning experiment as printed, 0.1 · 10²."""
