@@ -135,9 +135,10 @@ def test_ten_steps_equal_the_naive_loop(case, directed, noise):
 
 
 @every
-def test_dense_equals_sparse(case):
+@pytest.mark.parametrize("directed", [False, True])
+def test_dense_equals_sparse(case, directed):
     _, problem = quadratic(noise=0.5)
-    W = weights(case, 5)
+    W = weights(case, 5, directed)
     runs = [run(case.algorithm, problem, kind(W), steps=30, seed=1) for kind in (Dense, Sparse)]
     same(runs[0].state, runs[1].state, 1e-14)
 

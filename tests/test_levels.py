@@ -83,6 +83,7 @@ def test_a_ridge_is_the_loss_plus_its_square(setting):
     torch.testing.assert_close(ridged.value(x, y, batch), typed.value(x, y, batch))
     torch.testing.assert_close(ridged.grad(x, y, batch), typed.grad(x, y, batch))
     torch.testing.assert_close(ridged.grad_hess(x, y, batch, v), typed.grad_hess(x, y, batch, v))
+    torch.testing.assert_close(ridged.hess(x, y, batch, v), typed.hess(x, y, batch, v))
 
 
 def test_first_order_errors_fall_like_delta_and_delta_squared(setting):
