@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor
 
-from dsbo.schedules import as_schedule
+from dsbo.hypergrad import Chain, neumann
+from dsbo.schedules import Schedule, as_schedule
 from dsbo.world import World
 
 
@@ -51,6 +52,48 @@ class Algorithm:
     def step(self, t: int, s: Any, w: World) -> Any:
         """Return the State of iteration t + 1."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Momenta(Algorithm):
+    """A method with momenta on both levels, whose upper estimates come from a Neumann series.
+
+    Parameters
+    ----------
+    alpha, beta : float or Schedule
+        Steps of x and y.
+    eta, gamma : float or Schedule
+        Weights of the newest estimates in the momenta of x and y, in [0, 1]; 1 keeps no momentum.
+        They should be 1 at t = 0, where there is nothing to remember.
+    K : int
+        Terms of the Neumann series.
+    L : float
+        Bound on the largest eigenvalue of every lower Hessian.
+    full_sum : bool
+        Add all terms of a chain up instead of drawing one; see `neumann`.
+    """
+
+    alpha: Schedule
+    beta: Schedule
+    eta: Schedule
+    gamma: Schedule
+    K: int
+    L: float
+    full_sum: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.K, bool) or not isinstance(self.K, int) or self.K < 1:
+            raise ValueError(f"K must be a whole number of terms, at least 1, got {self.K!r}")
+        if not 0 < self.L < float("inf"):
+            raise ValueError(f"L must bound the lower Hessians, so be positive, got {self.L}")
+
+    def estimates(
+        self, w: World, x: Tensor, y: Tensor, chain: Chain, zeta: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Return every agent's own hypergradient ``[n, d]`` and lower gradient ``[n, p]``."""
+        q = neumann(w.f, w.g, x, y, chain, self.L, self.full_sum)
+        return q, w.g.grad(x, y, zeta)[1]
 
 
 class XYZ(NamedTuple):

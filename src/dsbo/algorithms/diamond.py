@@ -20,9 +20,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor
 
-from dsbo.algorithms.base import Algorithm
-from dsbo.hypergrad import Chain, neumann
-from dsbo.schedules import Momentum, Power, Schedule
+from dsbo.algorithms.base import Momenta
+from dsbo.schedules import Momentum, Power
 from dsbo.world import World
 
 
@@ -42,7 +41,7 @@ class Tracked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DIAMOND(Algorithm):
+class DIAMOND(Momenta):
     """Decentralized single-timescale method with momentum and gradient tracking.
 
     For personal lower levels. An iteration sends 2d numbers to each neighbour in one round and
@@ -51,38 +50,14 @@ class DIAMOND(Algorithm):
 
     Parameters
     ----------
-    alpha, beta : float or Schedule
-        Steps of x and y.
-    eta, gamma : float or Schedule
-        Weights of the newest estimates in the momenta of x and y, in [0, 1]; 1 keeps no momentum.
-        They should be 1 at t = 0, where there is nothing to remember: see `published`.
-    K : int
-        Terms of the Neumann series.
-    L : float
-        Bound on the largest eigenvalue of every lower Hessian.
-    full_sum : bool
-        Add all terms of a chain up instead of drawing one; see `neumann`.
+    alpha, beta, eta, gamma, K, L, full_sum
+        As in `Momenta`; `published` makes the paper's schedules.
     """
-
-    alpha: Schedule
-    beta: Schedule
-    eta: Schedule
-    gamma: Schedule
-    K: int
-    L: float
-    full_sum: bool = False
 
     State: ClassVar[type[Tracked]] = Tracked
     shared_lower: ClassVar[bool] = False
     momentum: ClassVar[bool] = True
     tracking: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.K, bool) or not isinstance(self.K, int) or self.K < 1:
-            raise ValueError(f"K must be a whole number of terms, at least 1, got {self.K!r}")
-        if not 0 < self.L < float("inf"):
-            raise ValueError(f"L must bound the lower Hessians, so be positive, got {self.L}")
 
     @classmethod
     def published(
@@ -117,9 +92,9 @@ class DIAMOND(Algorithm):
     def step(self, t: int, s: Tracked, w: World) -> Tracked:
         """Return the State of iteration t + 1."""
         chain, zeta = w.draw.chain(t, self.K), w.draw.zeta(t)
-        p, v = self._estimates(w, s.x, s.y, chain, zeta)
+        p, v = self.estimates(w, s.x, s.y, chain, zeta)  # (5)
         if self.momentum:
-            q_, v_ = self._estimates(w, s.x_, s.y_, chain, zeta)
+            q_, v_ = self.estimates(w, s.x_, s.y_, chain, zeta)
             p = p + (1 - self.eta(t)) * (s.p - q_)  # (6)
             v = v + (1 - self.gamma(t)) * (s.v - v_)  # (7)
         if self.tracking:
@@ -130,9 +105,3 @@ class DIAMOND(Algorithm):
         x = x - self.alpha(t) * u  # (9)
         y = s.y - self.beta(t) * v  # (10)
         return self.State(x, y, p, v, u, s.x, s.y)
-
-    def _estimates(
-        self, w: World, x: Tensor, y: Tensor, chain: Chain, zeta: Any
-    ) -> tuple[Tensor, Tensor]:
-        q = neumann(w.f, w.g, x, y, chain, self.L, self.full_sum)  # (5)
-        return q, w.g.grad(x, y, zeta)[1]
