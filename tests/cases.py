@@ -87,6 +87,19 @@ def drawn_noise(seed, scale, d, p):
     return noise
 
 
+def drawn_inner(seed, scale, d, p):
+    """The noise of K samples of an inner loop, drawn again by hand from the keys."""
+
+    def inner(i, t, K):
+        up, low = (
+            keys.generator(seed, i, t, stream).standard_normal((K, d + p)) * scale
+            for stream in (keys.UPPER_LOOP, keys.LOWER_LOOP)
+        )
+        return up[:, :d], up[:, d:], low[:, d:]
+
+    return inner
+
+
 def drawn_length(seed, K):
     """The length of an agent's Neumann chain, drawn again by hand from the keys."""
     return lambda i, t: int(keys.generator(seed, i, t, keys.CHAIN).integers(K))

@@ -1,5 +1,6 @@
 """What every algorithm must satisfy. A new one needs a line in CASES and its naive loop."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from cases import (
     STEPS,
     doubly_stochastic,
+    drawn_inner,
     drawn_length,
     drawn_noise,
     lazy_ring,
@@ -17,6 +19,8 @@ from cases import (
 from reference.diamond import diamond
 from reference.dsgd import dsgd, gtsgd, msgd
 from reference.dsoba import dsoba
+from reference.madsbo import madsbo
+from reference.mdbo import mdbo, vrdbo
 from reference.single_level import single_level
 from reference.soba import soba
 from reference.sustain import sustain
@@ -26,8 +30,11 @@ from dsbo import (
     DSGD,
     DSOBA,
     GTSGD,
+    MADSBO,
+    MDBO,
     MSGD,
     SOBA,
+    VRDBO,
     Dense,
     SingleLevelDSGD,
     Sparse,
@@ -35,6 +42,7 @@ from dsbo import (
     run,
 )
 from dsbo.algorithms import ALGORITHMS
+from dsbo.world import Draws, World
 
 
 @dataclass(frozen=True)
@@ -44,12 +52,21 @@ class Case:
     settings: dict
     floats: int  # sent to each neighbour in an iteration, for d = 3 and p = 4
     calls: dict  # of an iteration; None where it depends on the chains that are drawn
+    rounds: int = 1  # of an iteration
+
+    @property
+    def one_loop(self):
+        """Whether averaging everything makes it SOBA."""
+        return type(self.algorithm) in (DSOBA, SOBA, SingleLevelDSGD)
 
     def run_reference(self, c, W, steps, seed, noise):
         settings = dict(self.settings)
         if "K" in settings:
             settings["length"] = drawn_length(seed, settings["K"])
-        noise = drawn_noise(seed, noise, c["p"].shape[1], c["r"].shape[1])
+        sizes = c["p"].shape[1], c["r"].shape[1]
+        if "T_y" in settings:
+            settings["inner"] = drawn_inner(seed, noise, *sizes)
+        noise = drawn_noise(seed, noise, *sizes)
         return self.reference(c, W, **settings, steps=steps, noise=noise)
 
 
@@ -57,6 +74,8 @@ ONE_OF_EACH = {"upper_grads": 1, "lower_grads": 1, "jvps": 1, "hvps": 1}
 THETA = {**STEPS, "theta": 0.3}
 FRESH = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0}
 MOMENTA = {**FRESH, "eta": 0.3, "gamma": 0.4}
+RELAXED = {**MOMENTA, "relaxation": 0.6}
+LOOPS = {**THETA, "gamma": 0.05, "T_y": 3, "T_z": 2}
 ONCE = {**ONE_OF_EACH, "hvps": None}
 TWICE = {"upper_grads": 2, "lower_grads": 2, "jvps": 2, "hvps": None}
 CASES = {
@@ -70,6 +89,17 @@ CASES = {
         4,
         {"upper_grads": 0, "lower_grads": 1, "jvps": 0, "hvps": 0},
     ),
+    "madsbo": Case(
+        MADSBO(**LOOPS),
+        madsbo,
+        LOOPS,
+        3 + 3 * 4 + 2 * 2 * 4,
+        {"upper_grads": 2 + 1, "lower_grads": 3, "jvps": 1, "hvps": 2},
+        rounds=1 + 3 + 2,
+    ),
+    "mdbo": Case(MDBO(**MOMENTA), mdbo, MOMENTA, 2 * (3 + 4), ONCE),
+    "mdbo relaxed": Case(MDBO(**RELAXED), mdbo, RELAXED, 2 * (3 + 4), ONCE),
+    "vrdbo": Case(VRDBO(**MOMENTA), vrdbo, MOMENTA, 2 * (3 + 4), TWICE),
     "diamond": Case(DIAMOND(**MOMENTA), diamond, MOMENTA, 2 * 3, TWICE),
     "diamond full sum": Case(
         DIAMOND(**MOMENTA, full_sum=True),
@@ -89,7 +119,7 @@ def of(cases):
 
 
 every = of(CASES)
-shared_lower = of({k: c for k, c in CASES.items() if c.algorithm.shared_lower})
+one_loop = of({k: c for k, c in CASES.items() if c.one_loop})
 personal_lower = of({k: c for k, c in CASES.items() if not c.algorithm.shared_lower})
 
 
@@ -180,7 +210,7 @@ def test_the_same_seed_twice_is_bitwise_equal_and_another_is_not(case):
     assert not torch.equal(a, c)
 
 
-@shared_lower
+@one_loop
 def test_exact_averaging_is_the_centralised_method(case):
     _, problem = quadratic(noise=0.5)
     want = run(central(case), problem, steps=25, seed=1)
@@ -189,7 +219,7 @@ def test_exact_averaging_is_the_centralised_method(case):
     same(got, want.state[: len(got)], 1e-12)
 
 
-@shared_lower
+@one_loop
 def test_the_fixed_point_of_the_linear_recursion_is_reached(case):
     _, problem = quadratic()
     W = weights(case, 5)
@@ -201,7 +231,7 @@ def test_the_fixed_point_of_the_linear_recursion_is_reached(case):
     same(trace.state[: len(want)], want, 1e-9)
 
 
-@shared_lower
+@one_loop
 def test_the_mean_obeys_the_centralised_law_with_common_hessians(case):
     _, problem = quadratic(heterogeneity=0.0)
     shifted = quadratic(heterogeneity=1.0)[0]
@@ -233,8 +263,17 @@ def test_dtype_and_device_are_those_of_the_problem(case, dtype):
     assert {part.device for part in trace.state} == {problem.x0.device}
 
 
-@shared_lower
+@every
 def test_one_agent_is_enough(case):
+    c, problem = quadratic(N=1, noise=0.5)
+    got = known(case, run(case.algorithm, problem, steps=20, seed=1).state)
+    want = case.run_reference(c, np.eye(1), steps=20, seed=1, noise=0.5)
+    shown = min(len(got), len(want))
+    same(got[:shown], want[:shown], 1e-12)
+
+
+@one_loop
+def test_one_agent_of_a_one_loop_method_is_soba(case):
     _, problem = quadratic(N=1, noise=0.5)
     alone = run(case.algorithm, problem, steps=20, seed=1)
     want = run(central(case), problem, steps=20, seed=1)
@@ -247,7 +286,7 @@ def test_what_is_declared_is_what_is_counted(case):
     _, problem = quadratic()
     network = Dense(weights(case, 5))
     last = run(case.algorithm, problem, network, steps=7).rows[-1]
-    assert last["rounds"] == 7
+    assert last["rounds"] == 7 * case.rounds
     assert last["floats"] == 7 * network.links * case.floats
     for kind, calls in case.calls.items():
         if calls is None:  # agents wait for the longest chain
@@ -316,3 +355,99 @@ def test_tracking_reaches_the_personal_minimiser_and_the_others_do_not(case):
     else:
         assert error > 1e-3
     assert last.rows[-1]["distance"] == pytest.approx(error)
+
+
+@of({k: CASES[k] for k in ("mdbo", "mdbo relaxed", "vrdbo")})
+def test_both_trackers_keep_the_mean_of_their_momenta(case):
+    _, problem = quadratic(noise=0.5)
+    for directed in (False, True):
+        network = Dense(weights(case, 5, directed))
+        s = run(case.algorithm, problem, network, steps=25, seed=1).state
+        same((s.p.mean(0), s.s.mean(0)), (s.u.mean(0), s.v.mean(0)), 1e-13)
+
+
+def own_hypergradients_vanish(c):
+    """The shared (x, y) where the means of the agents' own hypergradients and of ∇₂g are zero."""
+    own = [B.T @ np.linalg.inv(A) for A, B in zip(c["A"], c["B"], strict=True)]
+    pairs = list(zip(own, c["P"], c["Q"], c["R"], c["p"], c["r"], strict=True))
+    A, B, b = (c[name].mean(0) for name in "ABb")
+    matrix = np.block(
+        [
+            [
+                np.mean([P + S @ Q.T for S, P, Q, *_ in pairs], axis=0),
+                np.mean([Q + S @ R for S, _, Q, R, *_ in pairs], axis=0),
+            ],
+            [-B, A],
+        ]
+    )
+    offset = np.concatenate([-np.mean([p + S @ r for S, *_, p, r in pairs], axis=0), b])
+    return np.split(np.linalg.solve(matrix, offset), [len(c["p"][0])])
+
+
+def world_of(problem, network):
+    draws = Draws(0, problem.everyone(), problem.upper, problem.lower)
+    return World(problem.f, problem.g, draws, network.mixer(problem.x0, Counter()))
+
+
+@of({k: CASES[k] for k in ("mdbo", "mdbo relaxed", "vrdbo")})
+@pytest.mark.parametrize("heterogeneity", [0.0, 1.0])
+def test_own_hessians_rest_where_own_hypergradients_vanish(case, heterogeneity):
+    c, problem = quadratic(heterogeneity=heterogeneity)
+    x, y = own_hypergradients_vanish(c)
+    x, y = torch.as_tensor(x).repeat(5, 1), torch.as_tensor(y).repeat(5, 1)
+    method = type(case.algorithm)(**{**case.settings, "K": 300, "full_sum": True})
+    world = world_of(problem, Dense(weights(case, 5)))
+    q, v = method.estimates(world, x, y, world.draw.chain(0, 300), world.draw.zeta(0))
+    rest = method.State(x, y, q, v, torch.zeros_like(x), torch.zeros_like(y), x, y)
+    same(method.step(4, rest, world), rest, 1e-11)
+    distance = float((x[0] - problem.solution().x).norm())
+    assert distance > 1e-2 if heterogeneity else distance < 1e-12
+
+
+@of({k: CASES[k] for k in ("mdbo", "mdbo relaxed", "vrdbo")})
+def test_own_hessians_come_to_that_rest(case):
+    c, problem = quadratic()
+    settings = {**case.settings, "alpha": 0.05, "beta": 0.1, "K": 100, "full_sum": True}
+    network = Dense(mixing.lazy(weights(case, 5)))
+    state = run(type(case.algorithm)(**settings), problem, network, steps=500).state
+    x, y = own_hypergradients_vanish(c)
+    same((state.x, state.y), (np.tile(x, (5, 1)), np.tile(y, (5, 1))), 1e-3)
+
+
+def rest_of_madsbo(c, W, **settings):
+    """Where the affine map of a naive iteration of MA-DSBO rests: (x, y, z, h)."""
+    N, d, p = *c["p"].shape, c["r"].shape[1]
+    widths = (d, p, p, d)
+    borders = np.cumsum(widths)[:-1]
+    quiet = {"noise": drawn_noise(0, 0.0, d, p), "inner": drawn_inner(0, 0.0, d, p)}
+
+    def step(w):
+        start = np.split(w.reshape(N, -1), borders, axis=1)
+        return np.hstack(madsbo(c, W, **settings, steps=1, **quiet, start=start)).ravel()
+
+    offset = step(np.zeros(N * sum(widths)))
+    T = np.stack([step(unit) - offset for unit in np.eye(len(offset))], axis=1)
+    rest = np.linalg.solve(np.eye(len(offset)) - T, offset)
+    assert np.abs(np.linalg.eigvals(T)).max() < 1
+    return np.split(rest.reshape(N, -1), borders, axis=1)
+
+
+def test_madsbo_rests_at_a_distance_that_falls_with_its_steps():
+    c, problem = quadratic()
+    network = Dense(lazy_ring(5))
+    distances = []
+    for scale in (1.0, 0.5, 0.25):
+        settings = {"alpha": 0.01 * scale, "beta": 0.01 * scale, "gamma": 0.1, "theta": 0.5}
+        settings |= {"T_y": 4, "T_z": 150}
+        rest = MADSBO.State(*map(torch.as_tensor, rest_of_madsbo(c, network.W, **settings)))
+        same(MADSBO(**settings).step(3, rest, world_of(problem, network)), rest, 1e-11)
+        distances.append(float((rest.x.mean(0) - problem.solution().x).norm()))
+    np.testing.assert_allclose(np.divide(distances[:-1], distances[1:]), 2, atol=0.1)
+
+
+def test_loops_and_shares_out_of_range_are_refused():
+    for name in ("T_y", "T_z"):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+            MADSBO(**{**LOOPS, name: 0})
+    with pytest.raises(ValueError, match="relaxation must be"):
+        MDBO(**MOMENTA, relaxation=0.0)

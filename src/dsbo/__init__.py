@@ -7,7 +7,19 @@ each knowing only its own losses and talking to its neighbours.
 """
 
 from dsbo import graphs, hypergrad, mixing, problems, schedules
-from dsbo.algorithms import DIAMOND, DSGD, DSOBA, GTSGD, MSGD, SOBA, Algorithm, SingleLevelDSGD
+from dsbo.algorithms import (
+    DIAMOND,
+    DSGD,
+    DSOBA,
+    GTSGD,
+    MADSBO,
+    MDBO,
+    MSGD,
+    SOBA,
+    VRDBO,
+    Algorithm,
+    SingleLevelDSGD,
+)
 from dsbo.checkpoint import CheckpointError
 from dsbo.claims import claim, refuted
 from dsbo.levels import FirstOrder, Level, SecondOrder
@@ -22,8 +34,11 @@ __all__ = [
     "DSGD",
     "DSOBA",
     "GTSGD",
+    "MADSBO",
+    "MDBO",
     "MSGD",
     "SOBA",
+    "VRDBO",
     "Algorithm",
     "CheckpointError",
     "Dense",

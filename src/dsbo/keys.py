@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-UPPER, LOWER, CHAIN = 0, 1, 2
-"""Streams of the upper-level sample xi, of the lower-level sample zeta, and of a Neumann chain."""
+UPPER, LOWER, CHAIN, UPPER_LOOP, LOWER_LOOP = range(5)
+"""Streams of the upper-level sample xi, of the lower-level sample zeta, of a Neumann chain, and of
+the samples of inner loops."""
 
 
 def generator(seed: int, agent: int, t: int, stream: int) -> np.random.Generator:

@@ -70,6 +70,16 @@ class Draws:
         """Return the lower-level samples of iteration t."""
         return self._draw(self.lower, t, keys.LOWER)
 
+    def xis(self, t: int, K: int) -> list[Any]:
+        """Return K independent upper-level samples for an inner loop of iteration t."""
+        rngs = self._generators(t, keys.UPPER_LOOP)
+        return [self.upper(rngs, self.agents) for _ in range(K)]
+
+    def zetas(self, t: int, K: int) -> list[Any]:
+        """Return K independent lower-level samples for the inner loops of iteration t."""
+        rngs = self._generators(t, keys.LOWER_LOOP)
+        return [self.lower(rngs, self.agents) for _ in range(K)]
+
     def chain(self, t: int, K: int) -> Chain:
         """Return the samples of `hypergrad.neumann` at iteration t: xi(t), K lower ones, lengths.
 

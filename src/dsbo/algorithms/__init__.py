@@ -4,11 +4,16 @@ from dsbo.algorithms.base import Algorithm
 from dsbo.algorithms.diamond import DIAMOND
 from dsbo.algorithms.dsgd import DSGD, GTSGD, MSGD
 from dsbo.algorithms.dsoba import DSOBA
+from dsbo.algorithms.madsbo import MADSBO
+from dsbo.algorithms.mdbo import MDBO, VRDBO
 from dsbo.algorithms.single_level import SingleLevelDSGD
 from dsbo.algorithms.soba import SOBA
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
     "dsoba": DSOBA,
+    "madsbo": MADSBO,
+    "mdbo": MDBO,
+    "vrdbo": VRDBO,
     "diamond": DIAMOND,
     "msgd": MSGD,
     "gtsgd": GTSGD,
@@ -23,8 +28,11 @@ __all__ = [
     "DSGD",
     "DSOBA",
     "GTSGD",
+    "MADSBO",
+    "MDBO",
     "MSGD",
     "SOBA",
+    "VRDBO",
     "Algorithm",
     "SingleLevelDSGD",
 ]

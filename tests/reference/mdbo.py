@@ -1,0 +1,61 @@
+"""MDBO and VRDBO, agent by agent and neighbour by neighbour, in NumPy; see diamond.py."""
+
+import numpy as np
+
+from reference.diamond import estimate
+
+
+def mdbo(
+    c, W, alpha, beta, eta, gamma, K, L, steps, noise, length,
+    full_sum=False, relaxation=1.0, recursive=False,
+):  # fmt: skip
+    """noise(i, t) returns that of the two upper gradients and the lower one, length(i, t) k."""
+    N, d = c["p"].shape
+    q = c["r"].shape[1]
+    x = [np.zeros(d) for _ in range(N)]
+    y = [np.zeros(q) for _ in range(N)]
+    x_old, y_old = list(x), list(y)
+    u = [np.zeros(d) for _ in range(N)]
+    v = [np.zeros(q) for _ in range(N)]
+    p = [np.zeros(d) for _ in range(N)]
+    s = [np.zeros(q) for _ in range(N)]
+    for t in range(steps):
+        new_u, new_v = [], []
+        for i in range(N):
+            noise_x, noise_y, noise_v = noise(i, t)
+
+            def upper(x, y, i=i, t=t, noise_x=noise_x, noise_y=noise_y):
+                return estimate(c, i, x, y, noise_x, noise_y, length(i, t), K, L, full_sum)
+
+            def lower(x, y, i=i, noise_v=noise_v):
+                return c["A"][i] @ y - c["B"][i] @ x - c["b"][i] + noise_v
+
+            if recursive:
+                new_u.append(
+                    (1 - eta) * (u[i] + upper(x[i], y[i]) - upper(x_old[i], y_old[i]))
+                    + eta * upper(x[i], y[i])
+                )
+                new_v.append(
+                    (1 - gamma) * (v[i] + lower(x[i], y[i]) - lower(x_old[i], y_old[i]))
+                    + gamma * lower(x[i], y[i])
+                )
+            else:
+                new_u.append((1 - eta) * u[i] + eta * upper(x[i], y[i]))
+                new_v.append((1 - gamma) * v[i] + gamma * lower(x[i], y[i]))
+        new_p, new_s, new_x, new_y = [], [], [], []
+        for i in range(N):
+            sums = [np.zeros(n) for n in (d, q, d, q)]
+            for j in range(N):
+                for total, row in zip(sums, (x[j], y[j], p[j], s[j]), strict=True):
+                    total += W[i, j] * row
+            new_p.append(sums[2] + new_u[i] - u[i])
+            new_s.append(sums[3] + new_v[i] - v[i])
+            new_x.append((1 - relaxation) * x[i] + relaxation * (sums[0] - alpha * new_p[i]))
+            new_y.append((1 - relaxation) * y[i] + relaxation * (sums[1] - beta * new_s[i]))
+        x_old, y_old = x, y
+        x, y, u, v, p, s = new_x, new_y, new_u, new_v, new_p, new_s
+    return tuple(np.array(part) for part in (x, y, u, v, p, s, x_old, y_old))
+
+
+def vrdbo(*args, **kwargs):
+    return mdbo(*args, **kwargs, recursive=True)
