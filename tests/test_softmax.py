@@ -1,5 +1,7 @@
 """The meta-learning and logistic problems: their exact answers against naive ones."""
 
+import math
+
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -134,3 +136,13 @@ def test_what_cannot_be_solved_is_refused():
         Meta(samples(0), wide, classes=Q)
     with pytest.raises(ValueError, match="they must agree"):
         Logistic(samples(0), wide, wide, classes=Q)
+
+
+def test_metrics_of_a_run_about_to_diverge_are_nan_and_do_not_stop_it():
+    task = logistic()
+    x = torch.full((task.agents, task.d), 1e4, dtype=task.x0.dtype)
+    told = task.metrics(x, torch.zeros(task.agents, task.p, dtype=task.x0.dtype))
+    assert math.isnan(told["stationarity"])
+    assert math.isnan(told["metric"])
+    with pytest.raises(ValueError, match="Newton"):
+        task.hypergradient(x[0], torch.zeros(task.agents, task.p), shared=True)

@@ -10,7 +10,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", TqdmWarning)
     import pooch  # noqa: F401
 
-from dsbo.data import split
+from dsbo.data import split, synthetic
 from dsbo.data.datasets import Dataset, a9a, cifar10, digits, fashion_mnist, mnist
 from dsbo.data.registry import NAMES, DataCorrupted, DataUnavailable, fetch, verify
 
@@ -26,5 +26,6 @@ __all__ = [
     "fetch",
     "mnist",
     "split",
+    "synthetic",
     "verify",
 ]

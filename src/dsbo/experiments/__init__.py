@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from dsbo.experiments import a9a, cleaning, meta, tuning
+from dsbo.experiments import a9a, ablations, cleaning, logistic, meta, nonlinear, tuning
 from dsbo.experiments.jobs import Job
 
-__all__ = ["EXPERIMENTS", "Experiment", "a9a", "cleaning", "meta", "tuning"]
+__all__ = [
+    "EXPERIMENTS",
+    "Experiment",
+    "a9a",
+    "ablations",
+    "cleaning",
+    "logistic",
+    "meta",
+    "nonlinear",
+    "tuning",
+]
 
 
 class Experiment(NamedTuple):
@@ -36,6 +46,23 @@ EXPERIMENTS = {
         {name: cleaning.SCALES[name] for name in ("quick", "small", "paper")},
         cleaning.tuning_jobs,
     ),
+    "logistic": Experiment(logistic.TITLE, logistic.SCALES, logistic.jobs),
+    "logistic-tuning": Experiment(
+        "The runs that chose the steps of logistic, on held-out seeds",
+        logistic.SCALES,
+        logistic.tuning_jobs,
+    ),
+    "logistic-theta": Experiment(
+        "D-SOBA with other weights of the moving average",
+        ablations.THETA_SCALES,
+        ablations.theta_jobs,
+    ),
+    "logistic-size": Experiment(
+        "What the two variants of D-SOBA cost as d and p grow",
+        ablations.SIZE_SCALES,
+        ablations.size_jobs,
+    ),
+    "nonlinear": Experiment(nonlinear.TITLE, nonlinear.SCALES, nonlinear.jobs),
     "meta": Experiment(meta.TITLE, meta.SCALES, meta.jobs),
     "meta-tuning": Experiment(
         "The runs that chose the steps of meta, on held-out seeds", meta.SCALES, meta.tuning_jobs

@@ -61,11 +61,15 @@ def method(name: str, steps: Steps, K: int, L: float) -> DIAMOND:
 
 
 def score(trace: Trace, column: str) -> float:
-    """Return the mean of a column over the last quarter of the rows; infinite if it diverged."""
+    """Return the mean of a column over the last quarter of the rows; infinite if it diverged.
+
+    A column that is NaN there counts as diverged, too.
+    """
     if "diverged" in trace.provenance:
         return math.inf
     values = np.asarray(trace.frame[column], dtype=float)
-    return float(values[-max(1, len(values) // 4) :].mean())
+    mean = float(values[-max(1, len(values) // 4) :].mean())
+    return math.inf if math.isnan(mean) else mean
 
 
 def table(traces: Sequence[Trace], column: str) -> pd.DataFrame:

@@ -1,14 +1,16 @@
 """Logistic regression whose regulariser has one weight a feature, tuned on validation data.
 
-    f_i(x, y) = mean over agent i's validation samples of  L(yᵀ a, c)
+    f_i(x, y) = mean over agent i's validation samples of  L(yᵀ a, c)  + R/2 ‖x‖²
     g_i(x, y) = mean over agent i's training samples of    L(yᵀ a, c)
                 + 1/(qk) sum_r exp(x_r) ‖y_r‖²
 
-Kong et al. 2025, Experiment 1, and Qiu et al. 2023, section VI.2. Chapters exp-logistic, exp-a9a.
+Kong et al. 2025, Experiment 1, and Qiu et al. 2023, section VI.2, both with R = 0. Chapters
+exp-logistic, exp-a9a.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +24,10 @@ from dsbo.problems.softmax import SoftmaxLower, accuracy, softmax_loss
 
 def _upper(x: Tensor, y: Tensor, batch: Any) -> Tensor:  # noqa: ARG001
     return softmax_loss(y, *batch)
+
+
+def _held(ridge: float, x: Tensor, y: Tensor, batch: Any) -> Tensor:
+    return softmax_loss(y, *batch) + 0.5 * ridge * (x * x).sum()
 
 
 def _lower(x: Tensor, y: Tensor, batch: Any) -> Tensor:
@@ -44,6 +50,9 @@ class Logistic(SoftmaxLower):
         Samples an agent draws of each kind; None takes all.
     x0 : float
         Start of every entry of x; 0 weighs each ‖y_r‖² with 1/(qk).
+    upper_ridge : float
+        R. Where a feature is best left alone its x_r would go to minus infinity; a positive R
+        keeps the minimiser finite.
     settings : dict, optional
         What a trace should say about the data.
     """
@@ -56,6 +65,7 @@ class Logistic(SoftmaxLower):
         classes: int = 2,
         batch: int | None = 50,
         x0: float = 0.0,
+        upper_ridge: float = 0.0,
         settings: dict[str, Any] | None = None,
     ) -> None:
         agents, _, k = train[0].shape
@@ -66,8 +76,9 @@ class Logistic(SoftmaxLower):
             )
         start, x_layout = flatten(train[0].new_full((k,), x0), "x0")
         y0, y_layout = flatten(train[0].new_zeros(k, classes), "y0")
+        upper = partial(_held, upper_ridge) if upper_ridge else _upper
         super().__init__(
-            f=SecondOrder(_upper, x_layout, y_layout, "upper"),
+            f=SecondOrder(upper, x_layout, y_layout, "upper"),
             g=SecondOrder(_lower, x_layout, y_layout, "lower"),
             x0=start,
             y0=y0,
@@ -82,6 +93,7 @@ class Logistic(SoftmaxLower):
                 "classes": classes,
                 "batch": batch,
                 "x0": x0,
+                "upper_ridge": upper_ridge,
                 **(settings or {}),
             },
         )

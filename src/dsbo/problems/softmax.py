@@ -8,6 +8,7 @@ minimiser and the exact hypergradient are for metrics.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -77,14 +78,18 @@ class SoftmaxLower(Problem):
         """Return the upper loss and equation (11) of Qiu et al. 2023: ``metric`` and its terms.
 
         ``stationarity`` is ‖∇Φ(x̄)‖², ``lower_gap`` the sum of ‖y*_i(x_i) - y_i‖²; the third term,
-        the sum of ‖x_i - x̄‖², is N times the column ``consensus_x``.
+        the sum of ‖x_i - x̄‖², is N times the column ``consensus_x``. Where a run is about to
+        diverge and the lower level cannot be solved any more, they are NaN.
         """
         xbar = x.mean(0)
-        gradient, y_star = self.hypergradient(xbar, y, shared)
-        if not shared:
-            y_star = self.lower_solution(x, y_star)
-        stationarity = float(gradient.double().square().sum())
-        lower_gap = float((y_star - y).double().square().sum())
+        try:
+            gradient, y_star = self.hypergradient(xbar, y, shared)
+            if not shared:
+                y_star = self.lower_solution(x, y_star)
+            stationarity = float(gradient.double().square().sum())
+            lower_gap = float((y_star - y).double().square().sum())
+        except ValueError:
+            stationarity = lower_gap = math.nan
         consensus = float((x - xbar).double().square().sum())
         return {
             "upper_loss": self.upper_loss(x, y, shared),

@@ -1,0 +1,44 @@
+"""The point of rest of D-SOBA by Newton's method."""
+
+import pytest
+import torch
+from cases import STEPS, doubly_stochastic, quadratic
+
+from dsbo import DSOBA, Dense, graphs, mixing, run
+from dsbo.data import synthetic
+from dsbo.experiments import rest
+from dsbo.problems import Logistic
+
+
+def small(heterogeneity=1.0):
+    a, c = synthetic.classification(4, 30, 3, 3, 2, heterogeneity, seed=1)
+    parts = (a[:, :10], c[:, :10]), (a[:, 10:20], c[:, 10:20])
+    return Logistic(*parts, test=(a[0, 20:], c[0, 20:]), batch=None, upper_ridge=0.1)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_on_a_quadratic_it_is_the_fixed_point(directed):
+    _, problem = quadratic()
+    W = doubly_stochastic(5, seed=5, directed=directed)
+    got = rest.dsoba(problem, Dense(W), **STEPS)
+    for a, b in zip(got, problem.fixed_point(W, **STEPS), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+
+
+def test_a_run_on_a_logistic_problem_comes_to_it():
+    problem, network = small(), Dense(mixing.uniform(graphs.ring(4)))
+    steps = {"alpha": 0.5, "beta": 0.3, "gamma": 0.3}
+    want = rest.dsoba(problem, network, **steps)
+    got = run(DSOBA(**steps), problem, network, steps=1200, record=1200).state
+    before = run(DSOBA(**steps), problem, network, steps=200, record=200).state
+    for a, b, far in zip(want, got, before, strict=False):
+        assert (a - b).norm() < 0.2 * (a - far).norm()
+    w = torch.cat(want, dim=1)
+    scale = torch.tensor([0.5] * 3 + [0.3] * 12, dtype=torch.float64)
+    moved = torch.as_tensor(network.W) @ (w - scale * rest.directions(problem, w))
+    torch.testing.assert_close(moved, w, rtol=0, atol=1e-9)
+
+
+def test_too_few_steps_are_told():
+    with pytest.raises(ValueError, match="residual"):
+        rest.dsoba(small(), Dense(mixing.uniform(graphs.ring(4))), 0.5, 0.3, 0.3, walk=0, steps=1)
