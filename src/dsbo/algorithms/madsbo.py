@@ -10,7 +10,7 @@ Chen et al. 2023, Algorithm 3, from memory and reviews of the paper, not from it
 the two loops, the tracking of the auxiliary one, the moving average and what is sent. Reconstructed
 are the order of the lines, fresh samples in every inner step, that z goes on from where it was,
 which can only help, and a theta of its own, where the paper ties theta_t = alpha_t. Derived in
-book/exp-logistic.md.
+book/baselines.md.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@
 
 and the same for y with v, ∇₂g, gamma, s and beta. q is the Neumann estimate of an agent's own
 hypergradient; a prime marks the previous iterate. The methods rest where the mean of these own
-hypergradients is zero, which is not where ∇Φ is unless the lower Hessians of all agents agree.
+hypergradients is zero, which is where ∇Φ is only if the second derivatives of all g_i agree.
 
 Gao, Gu and Thai 2023, from memory and the tables of others, not from its text: certain are the two
 trackers, the momenta, the local estimate and what is sent; the order of the lines is
 reconstructed. The paper writes beta_1, beta_2 for alpha, beta, eta for r, and the products
 alpha_1 eta, alpha_2 eta (MDBO) or alpha_1 eta², alpha_2 eta² (VRDBO) for eta, gamma. Derived in
-book/exp-logistic.md.
+book/baselines.md.
 """
 
 from __future__ import annotations

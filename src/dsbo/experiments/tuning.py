@@ -73,7 +73,7 @@ def score(trace: Trace, column: str) -> float:
 
 
 def table(traces: Sequence[Trace], column: str) -> pd.DataFrame:
-    """Return the mean score of every candidate, a row for each, a column for each method.
+    """Return the mean score of every candidate, a row for each, a column for each method in turn.
 
     The traces' provenance says which method, which scales and which seed they are of.
     """
@@ -88,7 +88,7 @@ def table(traces: Sequence[Trace], column: str) -> pd.DataFrame:
     )
     means = frame.groupby(["c_alpha", "c_alpha c_beta", "method"])["score"].mean()
     wide = means.unstack("method")
-    return wide[[name for name in METHODS if name in wide.columns]]
+    return wide[list(dict.fromkeys(frame["method"]))]
 
 
 def chosen(scores: pd.DataFrame) -> Mapping[str, Steps]:

@@ -88,7 +88,7 @@ class SoftmaxLower(Problem):
                 y_star = self.lower_solution(x, y_star)
             stationarity = float(gradient.double().square().sum())
             lower_gap = float((y_star - y).double().square().sum())
-        except ValueError:
+        except (ValueError, torch.linalg.LinAlgError):
             stationarity = lower_gap = math.nan
         consensus = float((x - xbar).double().square().sum())
         return {
