@@ -88,7 +88,7 @@ class SoftmaxLower(Problem):
                 y_star = self.lower_solution(x, y_star)
             stationarity = float(gradient.double().square().sum())
             lower_gap = float((y_star - y).double().square().sum())
-        except (ValueError, torch.linalg.LinAlgError):
+        except ValueError:
             stationarity = lower_gap = math.nan
         consensus = float((x - xbar).double().square().sum())
         return {
@@ -142,8 +142,10 @@ def minimise(
             return y
         if H is None or norm > last / 10:
             H = hessian(a, shares, ridge)
-        direction = torch.linalg.solve(H, gradient.flatten(1)).reshape(y.shape)
-        y, last = _halved(a, c, ridge, y, direction), norm
+        direction, singular = torch.linalg.solve_ex(H, gradient.flatten(1))
+        if singular.any():
+            raise ValueError("Newton's method met a singular Hessian of g; use a larger ridge")
+        y, last = _halved(a, c, ridge, y, direction.reshape(y.shape)), norm
     raise ValueError(f"Newton's method left a gradient of norm {norm:.2g} in g")
 
 
