@@ -126,8 +126,13 @@ def records(session: nox.Session) -> None:
         ("a9a-tuning", "paper", ""),
         ("a9a", "paper", ""),
         ("a9a", "long", "-long"),
+        ("logistic-tuning", "paper", ""),
+        ("logistic", "paper", ""),
+        ("logistic-theta", "paper", ""),
+        ("logistic-size", "paper", ""),
+        ("nonlinear", "paper", ""),
     ):
-        # In meta the printed steps are run to show that they diverge, which exits with 3.
+        # Printed steps of meta and too large candidates of logistic diverge, which exits with 3.
         session.run(
             "python", "-m", "dsbo", "run", name, "--scale", scale, "--resume",
             "--out", f"book/records/{name}{folder}", *session.posargs, success_codes=[0, 3],
