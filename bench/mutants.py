@@ -169,6 +169,34 @@ MUTANTS = (
         "w.mix(s.y - self.beta(t) * v)", "w.mix(s.y)\n        y = y - self.beta(t) * v",
     ),
     Mutant(
+        "madsbo: y adapts before it mixes", A + "madsbo.py",
+        "(y,) = w.mix(y)\n            y = y - self.beta(t) * v",
+        "(y,) = w.mix(y - self.beta(t) * v)",
+    ),
+    Mutant("madsbo: tracker forgets the old direction", A + "madsbo.py", "d + s - s_", "d + s"),
+    Mutant("madsbo: sign of u_y", A + "madsbo.py", "z) - w.f.grad", "z) + w.f.grad"),
+    Mutant(
+        "madsbo: x takes the new direction", A + "madsbo.py",
+        "self.alpha(t) * s.h", "self.alpha(t) * h",
+    ),
+    Mutant(
+        "mdbo: tracker adds the momentum, not its change", A + "mdbo.py",
+        "p + u - s.u, tracker", "p + u, tracker",
+    ),
+    Mutant(
+        "mdbo: relaxation upside down", A + "mdbo.py",
+        "alpha(t) * p, self.relaxation", "alpha(t) * p, 1.5 - self.relaxation",
+    ),
+    Mutant(
+        "vrdbo: correction without the old estimate", A + "mdbo.py",
+        "(1 - self.eta(t)) * (s.u - q_)", "(1 - self.eta(t)) * s.u",
+    ),
+    Mutant(
+        "rest: the step after mixing", "src/dsbo/experiments/rest.py",
+        "return W @ (w - gamma_ * _directions(problem, w, *batches))",
+        "return W @ w - gamma_ * _directions(problem, w, *batches)", ("tests/test_rest.py",),
+    ),
+    Mutant(
         "diamond: correction of p left out", DIAMOND,
         "(1 - self.eta(t)) * (s.p - q_)", "(1 - self.eta(t)) * s.p",
     ),
@@ -239,6 +267,18 @@ MUTANTS = (
     Mutant(
         "gradient-tracking: tracker never forgets", "book/gradient-tracking.md",
         "u = W * u_ + p - p_", "u = W * u_ + p",
+    ),
+    Mutant(
+        "baselines: own inverses averaged as one", "book/baselines.md",
+        "own = (J * u / (h * (1 - s)) + J * u / (h * (1 + s))) / 2", "own = J * u / (h * (1 - s))",
+    ),
+    Mutant(
+        "nonlinear: Jacobian without mixing", "book/nonlinear.md",
+        "sp.eye(2) - W * (sp.eye(2) - step * blocks),", "sp.eye(2) - (sp.eye(2) - step * blocks),",
+    ),
+    Mutant(
+        "exp-logistic: best one-sided δ without its factor", "book/exp-logistic.md",
+        "best_one = sp.sqrt(2 * sp.sqrt(2) * eta / M)", "best_one = sp.sqrt(2 * eta / M)",
     ),
     Mutant(
         "transient: b squared as printed", "book/transient.md",
