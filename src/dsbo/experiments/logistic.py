@@ -19,7 +19,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from dsbo import data, graphs, mixing
-from dsbo.algorithms import DSOBA, MADSBO, MDBO, VRDBO, Algorithm
+from dsbo.algorithms import DSOBA, MADSBO, MDBO, Algorithm
 from dsbo.data import synthetic
 from dsbo.experiments import tuning
 from dsbo.experiments.jobs import Job, Start
@@ -41,61 +41,57 @@ GAMMA = 1 / 3
 """MA-DSBO's gamma by its beta. A loop with tracking bears steps up to (1 + λ)²/(2L), one without up
 to (1 + λ)/L, with λ the least eigenvalue of the weights; on this ring, λ = -1/3, a third."""
 TERMS = 10
-"""Terms of the Neumann series of MDBO and VRDBO."""
+"""Terms of MDBO's Neumann series."""
 METHODS: dict[str, Callable[[Any, Any, Any, float], Algorithm]] = {
     "D-SOBA": lambda a, b, theta, _: DSOBA(a, b, b, theta),
     "MA-DSBO": lambda a, b, theta, _: MADSBO(a, b, b * GAMMA, theta, T_y=LOOPS, T_z=LOOPS),
     "MDBO": lambda a, b, theta, L: MDBO(a, b, theta, theta, K=TERMS, L=L),
-    "VRDBO": lambda a, b, theta, L: VRDBO(a, b, theta, theta, K=TERMS, L=L),
 }
 BOUNDS = {"synthetic": 2.0, "fashion_mnist": 1.0, "a9a": 6.0}
 """The L of the Neumann series, by data set: above every Hessian of 20 batches of 20 at y = 0, where
 the shares are even and the loss is most curved."""
-GRIDS = {
-    "synthetic": tuning.grid(alphas=(3.0, 10.0, 30.0), betas=(0.1, 0.3, 1.0)),
-    "fashion_mnist": tuning.grid(alphas=(30.0, 100.0, 300.0), betas=(0.3, 1.0, 3.0)),
-    "a9a": tuning.grid(alphas=(3.0, 10.0, 30.0), betas=(0.03, 0.1, 0.3)),
+BETAS = {
+    "synthetic": (0.1, 0.3, 1.0),
+    "fashion_mnist": (0.3, 1.0, 3.0),
+    "a9a": (0.03, 0.1, 0.3),
 }
+GRIDS = {name: tuning.grid(alphas=(3.0, 10.0), betas=betas) for name, betas in BETAS.items()}
 """The candidates, the same for every method."""
 FIRST_ORDER = "D-SOBA-FO"
 """D-SOBA with one-sided differences at its default δ and the steps of D-SOBA."""
 
+"""What the tuner chose, by data set and heterogeneity; the chapter compares it with the record."""
+
 TUNED: dict[tuple[str, str], dict[str, Steps]] = {
     ("synthetic", "mild"): {
-        "D-SOBA": Steps(10.0, 1.0),
-        "MA-DSBO": Steps(10.0, 0.3),
-        "MDBO": Steps(30.0, 0.3),
-        "VRDBO": Steps(10.0, 0.3),
+        "D-SOBA": Steps(10.0, 0.3),
+        "MA-DSBO": Steps(10.0, 1.0),
+        "MDBO": Steps(10.0, 0.3),
     },
     ("synthetic", "severe"): {
+        "D-SOBA": Steps(10.0, 0.3),
+        "MA-DSBO": Steps(10.0, 0.3),
+        "MDBO": Steps(10.0, 0.1),
+    },
+    ("fashion_mnist", "mild"): {
+        "D-SOBA": Steps(10.0, 3.0),
+        "MA-DSBO": Steps(10.0, 1.0),
+        "MDBO": Steps(10.0, 3.0),
+    },
+    ("fashion_mnist", "severe"): {
         "D-SOBA": Steps(10.0, 1.0),
         "MA-DSBO": Steps(10.0, 0.3),
         "MDBO": Steps(10.0, 1.0),
-        "VRDBO": Steps(10.0, 0.1),
-    },
-    ("fashion_mnist", "mild"): {
-        "D-SOBA": Steps(100.0, 1.0),
-        "MA-DSBO": Steps(100.0, 0.3),
-        "MDBO": Steps(30.0, 3.0),
-        "VRDBO": Steps(300.0, 0.3),
-    },
-    ("fashion_mnist", "severe"): {
-        "D-SOBA": Steps(100.0, 3.0),
-        "MA-DSBO": Steps(100.0, 1.0),
-        "MDBO": Steps(30.0, 3.0),
-        "VRDBO": Steps(30.0, 0.3),
     },
     ("a9a", "mild"): {
-        "D-SOBA": Steps(10.0, 0.1),
-        "MA-DSBO": Steps(30.0, 0.03),
-        "MDBO": Steps(10.0, 0.3),
-        "VRDBO": Steps(10.0, 0.1),
+        "D-SOBA": Steps(10.0, 0.03),
+        "MA-DSBO": Steps(10.0, 0.03),
+        "MDBO": Steps(3.0, 0.3),
     },
     ("a9a", "severe"): {
-        "D-SOBA": Steps(10.0, 0.1),
-        "MA-DSBO": Steps(30.0, 0.03),
+        "D-SOBA": Steps(10.0, 0.03),
+        "MA-DSBO": Steps(10.0, 0.03),
         "MDBO": Steps(10.0, 0.3),
-        "VRDBO": Steps(3.0, 0.1),
     },
 }
 """What the tuner chose, by data set and heterogeneity; the chapter compares it with the record."""
@@ -118,6 +114,9 @@ class Settings:
         principal components.
     batch : int
         Samples that an agent draws of each kind in an iteration.
+    upper_ridge : float
+        The R of `Logistic`. The slides have none, and then x_r of a feature that is noise grows
+        without end and makes the lower level steeper than any constant beta bears.
     theta : float
         Weight of the newest direction in every moving average and momentum.
     compile : bool
@@ -135,10 +134,11 @@ class Settings:
     useful: int = 30
     classes: int = 3
     batch: int = 20
+    upper_ridge: float = 1e-3
     theta: float = 0.2
     compile: bool = True
     steps: int = 1000
-    tuning_steps: int = 500
+    tuning_steps: int = 1000
     record: int = 25
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
@@ -149,7 +149,7 @@ SCALES = {
         datasets=("synthetic",),
         compile=False,
         steps=100,
-        tuning_steps=50,
+        tuning_steps=100,
         record=20,
         seeds=(0,),
     ),
@@ -246,6 +246,7 @@ def problem(settings: Settings, dataset: str, level: str, seed: int) -> Logistic
         test=test,
         classes=classes,
         batch=settings.batch,
+        upper_ridge=settings.upper_ridge,
         settings={"dataset": dataset, "heterogeneity": knob, "seed": seed},
     )
 

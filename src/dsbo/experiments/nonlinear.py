@@ -56,7 +56,7 @@ class Settings:
     beta: float = 1.0
     theta: float = 0.5
     self_weights: tuple[float, ...] = (0.2, 1 / 3, 0.45, 0.55, 0.65)
-    horizons: tuple[int, ...] = tuple(2**k for k in range(6, 15))
+    horizons: tuple[int, ...] = tuple(2**k for k in range(6, 14))
     rows: int = 32
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 

@@ -39,7 +39,7 @@ def dsoba(
     beta: float,
     gamma: float,
     tol: float = 1e-11,
-    walk: int = 300,
+    walk: int = 100,
     steps: int = 50,
 ) -> Rest:
     """Return the point of rest of D-SOBA on all data, starting at the problem's start.
