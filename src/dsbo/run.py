@@ -21,7 +21,7 @@ from dsbo.allocator import keep_freed_memory
 from dsbo.checkpoint import INDEX, Checkpoint, CheckpointError
 from dsbo.levels import Level, OneByOne
 from dsbo.network import Dense, Network, PeerLost, Peers
-from dsbo.network.ranks import Ranks, here
+from dsbo.network.ranks import ALONE, Ranks, here
 from dsbo.network.watch import lagging
 from dsbo.problems import Problem
 from dsbo.trace import ORACLES, Trace
@@ -363,7 +363,7 @@ def _fitting(algorithm: Algorithm, problem: Problem, network: Network | None) ->
                 f"Dense(mixing.metropolis(graphs.ring({problem.agents})))"
             )
         average = mixing.average(problem.agents)
-        return Dense(average) if here().count == 1 else Peers(average)
+        return Dense(average) if here() is ALONE else Peers(average)
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network such as Dense(W), got {type(network).__name__}")
     if network.agents != problem.agents:

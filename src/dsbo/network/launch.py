@@ -80,7 +80,7 @@ def join(
             timeout=timedelta(seconds=timeout),
             device_id=place if place.type == "cuda" else None,
         )
-        with joined(Ranks(seat.rank, seat.size, watch, place)) as ranks, _heeding_torchrun():
+        with joined(Ranks(seat.rank, seat.size, watch, place)) as ranks, _heeding(watch):
             yield ranks
             ranks.most(0)  # nobody leaves while another still waits for a message
     except BaseException as error:
@@ -133,13 +133,15 @@ def _meet(seat: Seat, store: PrefixStore, timeout: float) -> None:
 
 
 @contextlib.contextmanager
-def _heeding_torchrun() -> Iterator[None]:
+def _heeding(watch: Watch) -> Iterator[None]:
     """Turn the signal by which torchrun ends the ranks of a failed one into an error."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield
         return
 
     def end(*_: Any) -> None:
+        if watch.listening:
+            return  # this rank knows already, and is about to say who was lost
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise PeerLost(None, "torchrun ended this rank, as it does when another one failed")
 

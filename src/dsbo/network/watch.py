@@ -58,6 +58,8 @@ class Watch:
         self.interval = min(LONGEST_INTERVAL, timeout / 8)
         self.rounds = 0
         """Exchanges that this rank has entered."""
+        self.listening = False
+        """Whether this rank is finding out who was lost."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._give_signs, daemon=True)
         self._thread.start()
@@ -80,12 +82,15 @@ class Watch:
 
     def blame(self, error: BaseException) -> PeerLost:
         """Listen for some intervals and return who was lost; ``error`` is what was seen."""
+        self.listening = True
         try:
             before = self._signs()
             time.sleep(LISTEN * self.interval)
             after, notes = self._signs(), self._notes()
         except RuntimeError:
             return PeerLost(self.keeper, "the process that holds the rendezvous does not answer")
+        finally:
+            self.listening = False
         others = [q for q in range(self.count) if q != self.rank]
         silent = [q for q in others if q not in notes and before.get(q) == after.get(q)]
         if silent:
