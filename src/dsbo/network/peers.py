@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -99,15 +99,13 @@ class PeerMixer:
 
     def _messages(
         self, known: Mapping[int, Row], arriving: Mapping[int, Tensor]
-    ) -> list[dist.P2POp]:
-        ops = []
+    ) -> Iterator[dist.P2POp]:
         for q in sorted({*self.wanted, *self.heard}):
             if q in self.wanted:
                 message = torch.cat([part for j in self.wanted[q] for part in known[j]])
-                ops.append(dist.P2POp(dist.isend, message, q))
+                yield dist.P2POp(dist.isend, message, q)
             if q in self.heard:
-                ops.append(dist.P2POp(dist.irecv, arriving[q], q))
-        return ops
+                yield dist.P2POp(dist.irecv, arriving[q], q)
 
     def _sum(
         self, agents: Iterable[int], known: Mapping[int, Row], mixed: Sequence[Tensor]

@@ -8,7 +8,7 @@ between neighbours (`dsbo.network.peers`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -146,14 +146,15 @@ class Ranks:
         self.exchange([dist.P2POp(dist.isend, part, r) for r, part in enumerate(parts) if r > 0])
         return parts[0]
 
-    def exchange(self, ops: Sequence[dist.P2POp]) -> None:
+    def exchange(self, ops: Iterable[dist.P2POp]) -> None:
         """Send and receive, and return when all is done."""
         self.finish(self.post(ops))
 
-    def post(self, ops: Sequence[dist.P2POp]) -> list[dist.Work]:
-        """Start to send and receive."""
+    def post(self, ops: Iterable[dist.P2POp]) -> list[dist.Work]:
+        """Start to send and receive; the time to make ``ops`` counts as waiting too."""
         with self.waiting():
-            works: list[dist.Work] = dist.batch_isend_irecv(list(ops)) if ops else []
+            ready = list(ops)
+            works: list[dist.Work] = dist.batch_isend_irecv(ready) if ready else []
         return works
 
     def finish(self, works: Sequence[dist.Work]) -> None:
