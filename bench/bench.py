@@ -1,7 +1,7 @@
 """What a step costs, as ratios within one run: machines differ and drift, ratios hardly.
 
     nox -s bench              all of it
-    nox -s bench -- cleaning  one of: cleaning, sparse, diamond
+    nox -s bench -- cleaning  one of: cleaning, sparse, diamond, peers
 
 Things compared are timed in turn, A B A B …; medians are told. The loop of scripts runs in a
 process of its own, because a script finds the memory allocator as the C library sets it up. The
@@ -16,19 +16,24 @@ import multiprocessing
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from dsbo import DIAMOND, DSOBA, Dense, Network, Problem, Sparse, graphs, mixing
+from dsbo import DIAMOND, DSOBA, Dense, Network, Peers, Problem, Sparse, graphs, mixing
 from dsbo.allocator import keep_freed_memory
+from dsbo.levels import OneByOne
+from dsbo.network import spawn
 from dsbo.problems import Cleaning, Meta
 from dsbo.problems.cleaning import Split
 from dsbo.world import Draws, World
@@ -102,8 +107,6 @@ def cleaning_problem() -> Cleaning:
 
 def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool = False) -> Any:
     """Return a function that does one more iteration each time it is called."""
-    from collections import Counter
-
     f, g = problem.f, problem.g
     world = World(
         f.compiled() if compiled else f,
@@ -302,7 +305,55 @@ def diamond(rounds: int) -> list[tuple[str, float, float, bool]]:
     ]
 
 
-PARTS = {"cleaning": cleaning, "sparse": sparse, "diamond": diamond}
+def exchanges(rounds: int) -> tuple[list[float], list[float]]:
+    """Return, for one of two ranks, the seconds of bare exchanges and of those inside a step.
+
+    Both ranks are there when an exchange begins: waiting for a rank that still computes is not
+    the transport's. Packing rows into messages is.
+    """
+    keep_freed_memory()  # as a run does
+    problem = cleaning_problem()
+    network = Peers(ring().W)
+    ranks, mixer = network.ranks, network.mixer(problem.x0, Counter())
+    inside, bare = [], []
+
+    def mix(*rows: Tensor) -> tuple[Tensor, ...]:
+        ranks.most(0)
+        before = ranks.waited
+        mixed = mixer(*rows)
+        inside.append(ranks.waited - before)
+        return mixed
+
+    held = problem.everyone()[network.held.start : network.held.stop]
+    draws = Draws(0, held, problem.upper, problem.lower)
+    world = World(OneByOne.of(problem.f), OneByOne.of(problem.g), draws, mix)
+    algorithm = DSOBA(**STEPS)
+    state = algorithm.init(*(r.expand(len(held), -1).clone() for r in (problem.x0, problem.y0)))
+    size = network.crossings // 2 * (problem.d + 2 * problem.p)
+    message, arriving, other = torch.ones(size), torch.empty(size), 1 - ranks.rank
+    for t in range(3 + rounds):
+        state = algorithm.step(t, state, world)
+        ranks.most(0)
+        started = time.perf_counter()
+        sent, heard = dist.isend(message, other), dist.irecv(arriving, other)
+        heard.wait()
+        sent.wait()
+        bare.append(time.perf_counter() - started)
+    return bare[3:], inside[3:]
+
+
+def peers(rounds: int) -> list[tuple[str, float, float, bool]]:
+    """Compare the messages of a D-SOBA step on two ranks with bare ones of the same bytes."""
+    told = spawn(partial(exchanges, rounds), processes=2)
+    bare, inside = (
+        median(max(pair) for pair in zip(*both, strict=True)) for both in zip(*told, strict=True)
+    )
+    print(f"  {'bare exchange':18} {1e3 * bare:8.1f} ms")
+    print(f"  {'inside a step':18} {1e3 * inside:8.1f} ms")
+    return [("messages of a step / bare ones", inside / bare, 1.5, False)]
+
+
+PARTS = {"cleaning": cleaning, "sparse": sparse, "diamond": diamond, "peers": peers}
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from dsbo.algorithms import (
 from dsbo.checkpoint import CheckpointError
 from dsbo.claims import claim, refuted
 from dsbo.levels import FirstOrder, Level, SecondOrder
-from dsbo.network import Dense, Network, Sparse
+from dsbo.network import Dense, Network, PeerLost, Peers, Sparse
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.schedules import Power
@@ -46,6 +46,8 @@ __all__ = [
     "FirstOrder",
     "Level",
     "Network",
+    "PeerLost",
+    "Peers",
     "Power",
     "Problem",
     "SecondOrder",

@@ -15,17 +15,29 @@ from dsbo.algorithms import ALGORITHMS
 from dsbo.checkpoint import CheckpointError
 from dsbo.experiments import EXPERIMENTS
 from dsbo.experiments.jobs import StaleRecord, run_jobs
+from dsbo.network import PeerLost, join
+from dsbo.network.launch import TIMEOUT
+from dsbo.network.ranks import here
+from dsbo.network.seat import Seat
 from dsbo.trace import Trace, TraceError
 
 EXIT_CODES = """\
 exit codes:
   0  all went well
-  1  something could not be done: data missing or corrupt, a bad checkpoint, a full disk
+  1  something could not be done: data missing or corrupt, a bad checkpoint, a full disk,
+     a process lost
   2  the command line was not understood
   3  a run diverged; its trace was kept
   130  interrupted; what was recorded was kept, and --resume goes on from there
 """
-EXPECTED = (data.DataUnavailable, data.DataCorrupted, CheckpointError, StaleRecord, TraceError)
+EXPECTED = (
+    data.DataUnavailable,
+    data.DataCorrupted,
+    CheckpointError,
+    PeerLost,
+    StaleRecord,
+    TraceError,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         return command(args)
-    except (*EXPECTED, OSError, ValueError) as error:
+    except EXPECTED as error:
         print(f"dsbo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -60,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser(
         "run",
         help="run an experiment and keep its traces",
-        description="Run an experiment. Every trace is written as soon as its run is done.",
+        description="Run an experiment. Every trace is written as soon as its run is done. "
+        "Started by torchrun --nproc-per-node P -m dsbo run …, P processes share the agents.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add.add_argument("name", choices=sorted(EXPERIMENTS), help="see: dsbo list")
@@ -79,6 +92,13 @@ def parser() -> argparse.ArgumentParser:
         "--resume",
         action="store_true",
         help="keep finished runs in DIR, go on with the one that was stopped",
+    )
+    add.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help="under torchrun: how long a process waits for another before it gives it up",
     )
     add.set_defaults(command=run_experiment)
 
@@ -132,13 +152,31 @@ def run_experiment(args: argparse.Namespace) -> int:
     if args.scale not in experiment.scales:
         there = ", ".join(experiment.scales)
         raise ValueError(f"{args.name} has no scale {args.scale!r}; it has {there}")
-    settings = experiment.scales[args.scale]
+    if not Seat.given():
+        return _run_jobs(args)
+    with join(timeout=args.timeout, device=args.device or "cpu") as ranks:
+        args.device = str(ranks.device)
+        args.resume = args.resume or Seat.from_environment().attempt > 0
+        return _run_jobs(args)
+
+
+def _run_jobs(args: argparse.Namespace) -> int:
+    experiment = EXPERIMENTS[args.name]
     out = args.out or Path("runs") / f"{args.name}-{args.scale}"
-    jobs = experiment.jobs(settings, args.seeds)
-    print(f"{len(jobs)} runs of {args.name} at {args.scale} scale -> {out}", flush=True)
+    jobs = experiment.jobs(experiment.scales[args.scale], args.seeds)
+    ranks = here()
+    over = f" over {ranks.count} processes" if ranks.count > 1 else ""
+    if ranks.rank == 0:
+        print(f"{len(jobs)} runs of {args.name} at {args.scale} scale{over} -> {out}", flush=True)
     traces = run_jobs(jobs, out, device=args.device, resume=args.resume, command=args.command_line)
-    print(f"done. Look at them with: dsbo plot {out}")
     lost = [trace for trace in traces if "diverged" in trace.provenance]
+    if ranks.rank == 0:
+        print(f"done. Look at them with: dsbo plot {out}")
+        _tell_lost(lost)
+    return 3 if lost else 0
+
+
+def _tell_lost(lost: Sequence[Trace]) -> None:
     for trace in lost:
         told, end = trace.provenance["experiment"], trace.provenance["diverged"]
         print(
@@ -146,7 +184,6 @@ def run_experiment(args: argparse.Namespace) -> int:
             f"{end['variable']} is not finite after step {end['step']}",
             file=sys.stderr,
         )
-    return 3 if lost else 0
 
 
 def plot(args: argparse.Namespace) -> int:

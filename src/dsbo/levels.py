@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
+from torch.utils._pytree import tree_map
 
 from dsbo.layout import Layout, Tree
 
@@ -266,3 +267,72 @@ class FirstOrder:
     def compiled(self) -> FirstOrder:
         """Return the same level on compiled gradients."""
         return replace(self, level=self.level.compiled())
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """The same answers as ``level``, computed for one agent after the other.
+
+    A batched product may add up in an order that depends on how many agents are in the batch.
+    Alone, an agent's row has the same bits whoever else is here.
+
+    Parameters
+    ----------
+    first : Level
+        Computes the first row, and counts: oracle calls are those of one agent.
+    others : Level
+        Computes the other rows.
+    """
+
+    first: Level
+    others: Level
+
+    @classmethod
+    def of(cls, level: Level) -> OneByOne:
+        """Return ``level`` one by one."""
+        return cls(level, level.counted(Counter()))
+
+    def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
+        """Return each agent's loss, ``[n]``."""
+        return self._each("value", batch, x, y)[0]
+
+    def grad(self, x: Tensor, y: Tensor, batch: Any) -> Pair:
+        """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
+        g1, g2 = self._each("grad", batch, x, y)
+        return g1, g2
+
+    def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
+        """Return ∇₁, ∇₂, ∇²₁₂ v and ∇²₂₂ v."""
+        g1, g2, jv, hv = self._each("grad_hess", batch, x, y, v)
+        return g1, g2, jv, hv
+
+    def jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        """Return ∇²₁₂ v ``[n, d]`` alone."""
+        return self._each("jac", batch, x, y, v)[0]
+
+    def hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
+        """Return ∇²₂₂ v ``[n, p]`` alone."""
+        return self._each("hess", batch, x, y, v)[0]
+
+    def counted(self, calls: Counter[str]) -> OneByOne:
+        """Return the same level that adds one agent's oracle calls to ``calls``."""
+        return replace(self, first=self.first.counted(calls))
+
+    def compiled(self) -> OneByOne:
+        """Return the same level with its derivatives compiled."""
+        return OneByOne(self.first.compiled(), self.others.compiled())
+
+    def _each(self, derivative: str, batch: Any, *rows: Tensor) -> tuple[Tensor, ...]:
+        parts = []
+        for i in range(len(rows[0])):
+            # A copy, because the bits of a product may also depend on where a row starts.
+            own = partial(_row, i=i)
+            x, y, *v = map(own, rows)
+            level = self.others if i else self.first
+            got = getattr(level, derivative)(x, y, tree_map(own, batch), *v)
+            parts.append(got if isinstance(got, tuple) else (got,))
+        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def _row(value: Any, i: int) -> Any:
+    return value[i : i + 1].clone() if isinstance(value, Tensor) else value

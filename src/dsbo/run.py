@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from dsbo import metrics, mixing, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
 from dsbo.checkpoint import INDEX, Checkpoint, CheckpointError
-from dsbo.network import Dense, Network
+from dsbo.levels import Level, OneByOne
+from dsbo.network import Dense, Network, PeerLost, Peers
+from dsbo.network.ranks import ALONE, Ranks, here
+from dsbo.network.watch import lagging
 from dsbo.problems import Problem
 from dsbo.trace import ORACLES, Trace
 from dsbo.world import Draws, World
@@ -42,11 +46,14 @@ class Diverged(RuntimeError):
     """
 
     def __init__(self, algorithm: Algorithm, step: int, variable: str, trace: Trace) -> None:
-        self.step, self.variable, self.trace = step, variable, trace
+        self.algorithm, self.step, self.variable, self.trace = algorithm, step, variable, trace
         super().__init__(
             f"{type(algorithm).__name__} diverged: {variable} is not finite after step {step}. "
             f"The {len(trace.rows)} rows recorded so far are kept. Use smaller steps: {algorithm}"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.algorithm, self.step, self.variable, self.trace)
 
 
 def run(
@@ -91,21 +98,26 @@ def run(
         Compile the derivatives. Pays for itself after some hundred iterations of a network.
     checkpoint : path, optional
         Folder for checkpoints; written every ``checkpoint_every`` iterations, after the last and
-        on an interrupt.
+        on an interrupt. Of several processes rank 0 alone writes and reads it, and an interrupt
+        leaves the last one written.
     resume : bool
         Go on from the checkpoint in that folder if there is one. The result is bitwise that of the
-        uninterrupted run.
+        uninterrupted run. With `Peers` the number of processes may be another one.
 
     Returns
     -------
     Trace
         ``trace.state`` is the final State, ``trace.frame`` the rows, ``trace.provenance`` the
-        settings, weights, versions and commit.
+        settings, weights, versions and commit. Of several processes rank 0 has the State of all
+        agents, each other one that of the agents it holds.
 
     Raises
     ------
     ValueError, TypeError
-        If arguments are out of range or the network does not fit the problem.
+        If arguments are out of range, the network does not fit the problem, or another rank was
+        started with other settings.
+    PeerLost
+        If another rank ended or does not answer; says what the last checkpoint is.
     Diverged
         If a variable is not finite any more; carries the trace.
     CheckpointError
@@ -120,35 +132,39 @@ def run(
     network = _fitting(algorithm, problem, network)
     problem = problem.to(device) if device is not None else problem
     going = _Run(algorithm, problem, network, seed, record, measure, compile)
-    if resume and (Path(str(checkpoint)) / INDEX).is_file():
-        going.load(Checkpoint.read(str(checkpoint), problem.x0.device))
     going.trace.provenance["steps"] = steps
+    keeping = {"steps": steps, "every": checkpoint_every, "kept": checkpoint is not None}
+    _agree(network.ranks, going.identity | keeping | {"resume": resume})
     bar = tqdm(
         total=steps,
-        initial=going.t,
         desc=type(algorithm).__name__,
         unit="step",
-        disable=None if progress is None else not progress,
+        disable=True if network.ranks.rank else None if progress is None else not progress,
         delay=0.5,
     )
-    with bar:
+    with bar, going.telling_what_is_kept():
+        going.begin(Path(checkpoint) if resume and checkpoint is not None else None)
+        bar.update(going.t)
         try:
             while going.t < steps:
                 going.advance(last=going.t + 1 == steps)
                 bar.update()
                 if checkpoint is not None and going.t % checkpoint_every == 0:
-                    _write(going.save(), checkpoint)
-        except (Diverged, KeyboardInterrupt):
-            if checkpoint is not None:
-                _write(going.save(), checkpoint)
+                    going.keep(checkpoint)
+        except (Diverged, KeyboardInterrupt) as error:
+            # An interrupt reaches the ranks at different iterations; then the last one kept stands.
+            together = isinstance(error, Diverged) or network.ranks.count == 1
+            if checkpoint is not None and together:
+                going.keep(checkpoint)
             raise
-    if checkpoint is not None:
-        _write(going.save(), checkpoint)
+        if checkpoint is not None:
+            going.keep(checkpoint)
+        going.trace.state = going.whole()
     return going.trace
 
 
 class _Run:
-    """A run between two iterations."""
+    """A run between two iterations, as one process sees it."""
 
     def __init__(
         self,
@@ -167,47 +183,92 @@ class _Run:
             record,
             measure,
         )
+        self.ranks = network.ranks
         self.counts: Counter[str] = Counter(dict.fromkeys((*ORACLES, "rounds", "floats"), 0))
-        f, g = problem.f.counted(self.counts), problem.g.counted(self.counts)
+        self.calls: Counter[str] = Counter()
+        self.pending: list[list[int]] = []
+        held = network.held
         self.world = World(
-            f=f.compiled() if compiled else f,
-            g=g.compiled() if compiled else g,
-            draw=Draws(seed, problem.everyone(), problem.upper, problem.lower),
+            f=_level(problem.f, self.calls, compiled, network.batched),
+            g=_level(problem.g, self.calls, compiled, network.batched),
+            draw=Draws(
+                seed,
+                problem.everyone()[held.start : held.stop],
+                problem.upper,
+                problem.lower,
+            ),
             mix=network.mixer(problem.x0, self.counts),
         )
         self.identity = provenance.identity(algorithm, problem, network, seed, record)
         told = dict(self.identity) | provenance.environment(problem.x0.device)
         if network.agents <= provenance.PRINTED_AGENTS:
             told["W"] = network.W.tolist()
-        self.t, self.seconds = 0, 0.0
-        state = algorithm.init(*(_rows(row, problem.agents) for row in (problem.x0, problem.y0)))
-        self.trace = Trace(provenance=told, state=state)
-        self.note()
+        self.t, self.seconds, self.busy = 0, 0.0, 0.0
+        self.kept = "No checkpoint was written; give a folder with checkpoint=…"
+        self.slow: set[int] = set()
+        self.state = algorithm.init(*(_rows(row, len(held)) for row in (problem.x0, problem.y0)))
+        self.trace = Trace(provenance=told)
+
+    def begin(self, folder: Path | None) -> None:
+        """Go on from the checkpoint in ``folder`` if there is one, else record the start."""
+        saved = self._read(folder) if folder is not None else None
+        if saved is None:
+            self.note()
+        else:
+            self.load(saved)
+            self.kept = f"The last checkpoint is of step {self.t} in {folder}; resume from it"
 
     def advance(self, last: bool) -> None:
         """Do one iteration, and record it if it is its turn."""
-        started = time.perf_counter()
-        state = self.algorithm.step(self.t, self.trace.state, self.world)
+        started, waited = time.perf_counter(), self.ranks.waited
+        state = self.algorithm.step(self.t, self.state, self.world)
         finite = torch.stack([part.sum() for part in state]).isfinite().tolist()
+        self.busy += time.perf_counter() - started - (self.ranks.waited - waited)
+        # The first that is not finite on any rank is the farthest from the end.
+        bad = self.ranks.most(0 if all(finite) else len(finite) - finite.index(False))
         self.seconds += time.perf_counter() - started
-        if not all(finite):
-            variable = state._fields[finite.index(False)]
-            raise Diverged(self.algorithm, self.t + 1, variable, self.trace)
+        if bad:
+            self.trace.state = self.whole()
+            raise Diverged(self.algorithm, self.t + 1, state._fields[-bad], self.trace)
+        self.pending.append([self.calls[kind] for kind in ORACLES])
+        self.calls.clear()
         self.t += 1
-        self.trace.state = state
+        self.state = state
         if last or self.t % self.record == 0:
             self.note()
 
-    def note(self) -> None:
-        """Append a row."""
-        row = {"step": self.t, "seconds": self.seconds, **self.counts}
-        self.trace.rows.append(row | self.measure(self.algorithm, self.problem, self.trace.state))
+    def whole(self) -> Any:
+        """Return the State of all agents on rank 0, elsewhere that of the agents held there."""
+        rows = (self.ranks.gather(part, self.problem.agents) for part in self.state)
+        return type(self.state)(*rows)
 
-    def save(self) -> Checkpoint:
-        """Return the run as a checkpoint."""
-        tensors = self.trace.state._asdict()
-        counts = dict(self.counts)
-        return Checkpoint(self.t, tensors, self.trace.rows, counts, self.seconds, self.identity)
+    def note(self) -> None:
+        """Append a row, the same on every rank."""
+        self._settle()
+        state = self.whole()
+        row = {"step": self.t, "seconds": self.seconds, **self.counts}
+        self.trace.rows.append(
+            self.ranks.first(lambda: row | self.measure(self.algorithm, self.problem, state))
+        )
+
+    def keep(self, folder: str | Path) -> None:
+        """Write a checkpoint; a full disk costs the checkpoint, not the run."""
+        self._settle()
+        tensors, counts = self.whole()._asdict(), dict(self.counts)
+
+        def write() -> bool:
+            saved = Checkpoint(
+                self.t, tensors, self.trace.rows, counts, self.seconds, self.identity
+            )
+            try:
+                saved.write(folder)
+            except OSError as error:
+                warnings.warn(f"{error}. The run goes on without this checkpoint", stacklevel=5)
+                return False
+            return True
+
+        if self.ranks.first(write):
+            self.kept = f"The last checkpoint is of step {self.t} in {folder}; resume from it"
 
     def load(self, saved: Checkpoint) -> None:
         """Go on from a checkpoint of the same run."""
@@ -225,19 +286,71 @@ class _Run:
         self.counts.update(saved.counts)
         # A row that only marks the end of a shorter run is not one of this run's.
         self.trace.rows = [row for row in saved.rows if row["step"] % self.record == 0]
-        self.trace.state = type(self.trace.state)(**saved.tensors)
+        everyone = self.problem.agents
+        self.state = type(self.state)(
+            *(
+                self.ranks.scatter(saved.tensors.get(name), part, everyone)
+                for name, part in self.state._asdict().items()
+            )
+        )
+
+    @contextmanager
+    def telling_what_is_kept(self) -> Iterator[None]:
+        """Add to the loss of a rank what is left."""
+        try:
+            yield
+        except PeerLost as error:
+            raise PeerLost(error.rank, error.reason, self.kept) from error
+
+    def _read(self, folder: Path) -> Checkpoint | None:
+        """Return the checkpoint that rank 0 finds; on the other ranks without its tensors."""
+        found: list[Checkpoint] = []
+
+        def read() -> Checkpoint | None:
+            if not (folder / INDEX).is_file():
+                return None
+            found.append(Checkpoint.read(folder, self.problem.x0.device))
+            return replace(found[0], tensors={})
+
+        saved = self.ranks.first(read)
+        return found[0] if found else saved
+
+    def _settle(self) -> None:
+        """Count the iterations since the last time, each with the calls of its busiest rank."""
+        told = self.ranks.hear((self.pending, self.busy))
+        for calls in zip(*(pending for pending, _ in told), strict=True):
+            self.counts.update(dict(zip(ORACLES, map(max, *calls, calls[0]), strict=True)))
+        for rank, seconds, usual in lagging([busy for _, busy in told]):
+            if self.ranks.rank == 0 and rank not in self.slow:
+                self.slow.add(rank)
+                warnings.warn(
+                    f"rank {rank} is slow: since the last row it computed for {seconds:.1f} s, "
+                    f"the others for {usual:.1f} s. All wait for it; look at its machine",
+                    stacklevel=4,
+                )
+        self.pending, self.busy = [], 0.0
+
+
+def _level(level: Level, calls: Counter[str], compiled: bool, batched: bool) -> Level:
+    level = level.counted(calls)
+    level = level.compiled() if compiled else level
+    return level if batched else OneByOne.of(level)
+
+
+def _agree(ranks: Ranks, told: dict[str, Any]) -> None:
+    """Refuse to start if a rank was started with other settings than rank 0."""
+    first, *others = ranks.hear(told)
+    for rank, other in enumerate(others, 1):
+        if differ := [key for key in first if other[key] != first[key]]:
+            shown = "; ".join(f"{k} is {other[k]}, on rank 0 {first[k]}" for k in differ)
+            raise ValueError(
+                f"rank {rank} was started otherwise than rank 0: {shown}. "
+                "Start every rank with the same settings"
+            )
 
 
 def _rows(row: Tensor, agents: int) -> Tensor:
     return row.expand(agents, -1).clone()
-
-
-def _write(saved: Checkpoint, folder: str | Path) -> None:
-    """Write a checkpoint; a full disk costs the checkpoint, not the run."""
-    try:
-        saved.write(folder)
-    except OSError as error:
-        warnings.warn(f"{error}. The run goes on without this checkpoint", stacklevel=3)
 
 
 def _fitting(algorithm: Algorithm, problem: Problem, network: Network | None) -> Network:
@@ -249,7 +362,8 @@ def _fitting(algorithm: Algorithm, problem: Problem, network: Network | None) ->
                 f"{name} needs a network of {problem.agents} agents, for instance "
                 f"Dense(mixing.metropolis(graphs.ring({problem.agents})))"
             )
-        return Dense(mixing.average(problem.agents))
+        average = mixing.average(problem.agents)
+        return Dense(average) if here() is ALONE else Peers(average)
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network such as Dense(W), got {type(network).__name__}")
     if network.agents != problem.agents:

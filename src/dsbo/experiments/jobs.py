@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from dsbo.algorithms import Algorithm
-from dsbo.network import Network
+from dsbo.network import Network, Peers
+from dsbo.network.ranks import ALONE, here
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.trace import Trace, replacing
@@ -78,6 +80,9 @@ def run_jobs(
 ) -> list[Trace]:
     """Run the jobs one after another and write each trace into ``out`` as soon as it is there.
 
+    In a process that has joined others each network becomes `Peers` with the same weights, and
+    rank 0 alone reads and writes files.
+
     Parameters
     ----------
     jobs : sequence of Job
@@ -100,11 +105,11 @@ def run_jobs(
         In the order of the jobs. A job that diverged gives the trace up to there, whose
         provenance says ``diverged``.
     """
-    out = Path(out)
-    disable = None if progress is None else not progress
+    out, ranks = Path(out), here()
+    disable = True if ranks.rank else None if progress is None else not progress
     traces = []
     for job in tqdm(jobs, desc=out.name, unit="run", disable=disable):
-        done = _finished(job, out) if resume else None
+        done = ranks.first(partial(_finished, job, out)) if resume else None
         traces.append(done or _run_one(job, out, device, resume, progress, command))
     return traces
 
@@ -157,8 +162,11 @@ def _run_one(
     command: str | None,
 ) -> Trace:
     algorithm, problem, network = job.start()
+    ranks = here()
+    if ranks is not ALONE:
+        network = Peers(network.W)
     checkpoint = out / ".checkpoints" / job.name
-    if not resume:
+    if not resume and ranks.rank == 0:
         shutil.rmtree(checkpoint, ignore_errors=True)
     try:
         trace = run(
@@ -179,6 +187,8 @@ def _run_one(
         trace = error.trace
         trace.provenance["diverged"] = {"step": error.step, "variable": error.variable}
     trace.provenance |= {"experiment": _plain(job.settings), "command": command}
+    if ranks.rank:
+        return trace
     _save(trace, out / f"{job.name}.csv")
     if job.keep:
         with replacing(out / f"{job.name}.safetensors") as part:

@@ -2,6 +2,9 @@
 
 from dsbo.network.base import Network
 from dsbo.network.dense import Dense
+from dsbo.network.launch import join, spawn
+from dsbo.network.peers import Peers
+from dsbo.network.ranks import PeerLost
 from dsbo.network.sparse import Sparse
 
-__all__ = ["Dense", "Network", "Sparse"]
+__all__ = ["Dense", "Network", "PeerLost", "Peers", "Sparse", "join", "spawn"]

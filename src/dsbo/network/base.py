@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsbo import mixing
+from dsbo.network.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,9 @@ class Network:
 
     W: NDArray[np.float64]
 
+    batched: ClassVar[bool] = True
+    """Whether the derivatives of the agents held here may be computed as one batch."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "W", mixing.check(self.W))
 
@@ -39,6 +44,16 @@ class Network:
     def agents(self) -> int:
         """Number N of agents."""
         return len(self.W)
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that share the agents out among them."""
+        return ALONE
+
+    @property
+    def held(self) -> range:
+        """The agents that this process holds."""
+        return self.ranks.blocks(self.agents)[self.ranks.rank]
 
     @cached_property
     def rho(self) -> float:
@@ -51,7 +66,7 @@ class Network:
         off = self.W - np.diag(np.diag(self.W))
         return int(np.count_nonzero(off))
 
-    def mixer(self, like: Tensor, sent: Counter[str]) -> CountingMixer:
+    def mixer(self, like: Tensor, sent: Counter[str]) -> Callable[..., tuple[Tensor, ...]]:
         """Return the mixer for tensors of the dtype and device of ``like``.
 
         Parameters

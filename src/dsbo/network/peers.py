@@ -1,0 +1,120 @@
+"""Many processes, each with a block of agents, that send rows to neighbours only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from dsbo.network import ranks
+from dsbo.network.base import Network
+from dsbo.network.ranks import Ranks
+
+Row = tuple[Tensor, ...]
+"""One agent's row of every tensor that is mixed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Peers(Network):
+    """W over the processes that this one has joined; alone, it holds all agents.
+
+    A row crosses once to each other process that has a weight for it, in one message a round and
+    process. Meanwhile the agents whose neighbours are all here are summed. Sums run over the
+    neighbours in the order of the agents, and derivatives are computed one agent after the other,
+    so that the numbers do not depend on how many processes there are: on the CPU a run has the
+    same bits on 1 and on 4, given equal machines, libraries and threads a process.
+
+    >>> from dsbo import graphs, mixing
+    >>> Peers(mixing.metropolis(graphs.ring(6))).held
+    range(0, 6)
+    """
+
+    batched: ClassVar[bool] = False
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that this one has joined."""
+        return ranks.here()
+
+    @property
+    def crossings(self) -> int:
+        """Rows that all processes together send to others in a round."""
+        blocks = self.ranks.blocks(self.agents)
+        return sum(len(self.asked(by, of)) for by in blocks for of in blocks if by != of)
+
+    def asked(self, by: range, of: range) -> list[int]:
+        """Return the agents in ``of`` that some agent in ``by`` has a weight for."""
+        part = self.W[by.start : by.stop, of.start : of.stop]
+        return [of.start + int(j) for j in np.flatnonzero(part.any(axis=0))]
+
+    def mixer(self, like: Tensor, sent: Counter[str]) -> PeerMixer:  # noqa: ARG002
+        """Return the mixer of this process; it counts what all agents together send."""
+        return PeerMixer(self, sent)
+
+
+class PeerMixer:
+    """One round of messages between processes, and the sums of the agents held here."""
+
+    def __init__(self, network: Peers, sent: Counter[str]) -> None:
+        self.ranks, self.held = network.ranks, network.held
+        self.links, self.sent = network.links, sent
+        others = [
+            (q, block)
+            for q, block in enumerate(self.ranks.blocks(network.agents))
+            if block != self.held
+        ]
+        self.wanted = {q: asked for q, b in others if (asked := network.asked(b, self.held))}
+        self.heard = {q: asked for q, b in others if (asked := network.asked(self.held, b))}
+        self.terms = {
+            i: [(int(j), float(network.W[i, j])) for j in np.flatnonzero(network.W[i])]
+            for i in self.held
+        }
+        afar = {j for asked in self.heard.values() for j in asked}
+        self.outer = [i for i in self.held if any(j in afar for j, _ in self.terms[i])]
+        self.inner = [i for i in self.held if i not in self.outer]
+
+    def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the rows ``[n, …]`` of the agents held here after a round of all agents."""
+        widths = [row.shape[1] for row in rows]
+        self.sent["rounds"] += 1
+        self.sent["floats"] += self.links * sum(widths)
+        known = {i: tuple(row[k] for row in rows) for k, i in enumerate(self.held)}
+        arriving = {
+            q: rows[0].new_empty(len(asked), sum(widths)) for q, asked in self.heard.items()
+        }
+        works = self.ranks.post(self._messages(known, arriving))
+        mixed = tuple(row.new_empty(row.shape) for row in rows)
+        self._sum(self.inner, known, mixed)
+        self.ranks.finish(works)
+        for q, asked in self.heard.items():
+            known |= {j: row.split(widths) for j, row in zip(asked, arriving[q], strict=True)}
+        self._sum(self.outer, known, mixed)
+        return mixed
+
+    def _messages(
+        self, known: Mapping[int, Row], arriving: Mapping[int, Tensor]
+    ) -> Iterator[dist.P2POp]:
+        for q in sorted({*self.wanted, *self.heard}):
+            if q in self.wanted:
+                message = torch.cat([part for j in self.wanted[q] for part in known[j]])
+                yield dist.P2POp(dist.isend, message, q)
+            if q in self.heard:
+                yield dist.P2POp(dist.irecv, arriving[q], q)
+
+    def _sum(
+        self, agents: Iterable[int], known: Mapping[int, Row], mixed: Sequence[Tensor]
+    ) -> None:
+        # One agent's row at a time, its neighbours in order: a matrix product would add them up
+        # in an order that depends on how many rows are here.
+        for i in agents:
+            (j, weight), *others = self.terms[i]
+            for k, target in enumerate(part[i - self.held.start] for part in mixed):
+                torch.mul(known[j][k], weight, out=target)
+                for neighbour, w in others:
+                    target.add_(known[neighbour][k], alpha=w)

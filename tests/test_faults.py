@@ -1,0 +1,219 @@
+"""Processes that die, hang, come late or disagree: nothing hangs, and nothing written is lost."""
+
+import os
+import signal
+import socket
+import time
+import warnings
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
+import torch
+from cases import STEPS, lazy_ring, quadratic
+
+from dsbo import DSOBA, CheckpointError, Diverged, PeerLost, Peers, run
+from dsbo.network import join, spawn
+from dsbo.network.ranks import Ranks, here
+from dsbo.network.seat import LOOPBACK, Seat
+
+TIMEOUT = 3.0
+RING = 6
+THETA = {**STEPS, "theta": 0.3}
+
+
+def ring(folder=None, beta=0.2, seed=0, steps=40, resume=False):
+    """Forty steps on a ring; a checkpoint every ten."""
+    _, problem = quadratic(N=RING, noise=0.5)
+    return run(
+        DSOBA(**{**THETA, "beta": beta}), problem, Peers(lazy_ring(RING)), steps, seed, record=10,
+        checkpoint=folder, checkpoint_every=10, resume=resume,
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported():
+    """Let the process that new ones are forked from import torch, so that no test waits for it."""
+    spawn(partial(int, 0), 1)
+
+
+@cache
+def unbroken():
+    return ring()
+
+
+def same_run(trace):
+    columns = [c for c in trace.rows[0] if c != "seconds"]
+    assert trace.frame[columns].equals(unbroken().frame[columns])
+    return all(torch.equal(a, b) for a, b in zip(trace.state, unbroken().state, strict=True))
+
+
+def broken(victim, how, **settings):
+    """The same run, in which something happens to one rank in iteration 25."""
+    sound = DSOBA.step
+
+    def step(self, t, s, w):
+        if t == 25 and here().rank == victim:
+            if how == "sleep":
+                time.sleep(60)
+            elif how == "raise":
+                raise ZeroDivisionError("a mistake of one rank")
+            os.kill(os.getpid(), how)
+        return sound(self, t, s, w)
+
+    DSOBA.step = step  # in this process, which ends with the run
+    return ring(**settings)
+
+
+@pytest.mark.parametrize(
+    ("victim", "how", "seen"),
+    [
+        (1, signal.SIGKILL, "no sign of life"),
+        (0, signal.SIGKILL, "no sign of life"),
+        (2, signal.SIGSTOP, "no sign of life.*Timed out"),
+        (1, "sleep", "alive but behind all others, and sent nothing for 3 s"),
+    ],
+)
+def test_a_lost_rank_ends_the_run_which_then_goes_on(tmp_path, victim, how, seen):
+    started = time.monotonic()
+    with pytest.raises(PeerLost, match=f"rank {victim} was lost: .*{seen}") as caught:
+        spawn(partial(broken, victim, how, folder=tmp_path), 3, TIMEOUT)
+    assert time.monotonic() - started < 4 * TIMEOUT
+    assert caught.value.rank == victim
+    assert caught.value.kept == f"The last checkpoint is of step 20 in {tmp_path}; resume from it"
+    again = partial(ring, folder=tmp_path, resume=True)
+    assert same_run(spawn(again, 2, TIMEOUT)[0])
+
+
+def test_an_error_of_one_rank_is_the_error_of_the_run(tmp_path):
+    with pytest.raises(ZeroDivisionError, match="a mistake of one rank"):
+        spawn(partial(broken, 1, "raise", folder=tmp_path), 3, TIMEOUT)
+    assert same_run(ring(folder=tmp_path, resume=True))
+
+
+def test_a_truncated_checkpoint_is_refused_by_all_ranks(tmp_path):
+    ring(folder=tmp_path, steps=20)
+    file = next(tmp_path.glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(CheckpointError, match=r"truncated.*delete"):
+        spawn(partial(ring, folder=tmp_path, resume=True), 2, TIMEOUT)
+
+
+def test_all_ranks_diverge_at_the_same_step(tmp_path):
+    with pytest.raises(Diverged, match=r"y is not finite after step \d+") as caught:
+        spawn(partial(ring, folder=tmp_path, beta=1e200), 3, TIMEOUT)
+    with pytest.raises(Diverged) as alone:
+        ring(beta=1e200)
+    assert caught.value.step == alone.value.step
+    pairs = zip(caught.value.trace.state, alone.value.trace.state, strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def seed_of_its_own():
+    return ring(seed=here().rank)
+
+
+def weights_of_its_own():
+    _, problem = quadratic(N=RING)
+    W = lazy_ring(RING) if here().rank else (lazy_ring(RING) + torch.eye(RING).numpy()) / 2
+    return run(DSOBA(**THETA), problem, Peers(W), 10)
+
+
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        (seed_of_its_own, r"rank 1 was started otherwise than rank 0: seed is 1, on rank 0 0"),
+        (weights_of_its_own, r"rank 1 was started otherwise than rank 0: network is .*sha256"),
+    ],
+)
+def test_ranks_with_other_settings_are_refused(job, says):
+    with pytest.raises(ValueError, match=says):
+        spawn(job, 2, TIMEOUT)
+
+
+def late(victim):
+    """What is warned of on rank 0 while one rank takes its time."""
+    sound = DSOBA.step
+
+    def step(self, t, s, w):
+        if here().rank == victim:
+            time.sleep(0.15)
+        return sound(self, t, s, w)
+
+    DSOBA.step = step
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ring(steps=20)
+    return [str(warning.message) for warning in caught]
+
+
+def test_a_slow_rank_is_reported_once():
+    first, *others = spawn(partial(late, 1), 3, 30)
+    assert len(first) == 1
+    assert first[0].startswith("rank 1 is slow: since the last row it computed for")
+    assert others == [[], []]
+
+
+def test_more_processes_than_agents_are_refused():
+    with pytest.raises(ValueError, match="4 agents cannot be spread over 5 processes"):
+        Ranks(0, 5).blocks(4)
+
+
+def listening():
+    """The addresses, in hexadecimal, at which this process listens."""
+    own = {str(fd.readlink()) for fd in Path("/proc/self/fd").glob("*") if fd.is_symlink()}
+    lines = "".join(Path(f"/proc/net/{file}").read_text() for file in ("tcp", "tcp6"))
+    rows = [line.split() for line in lines.splitlines()]
+    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in own}
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells who listens")
+def test_ranks_listen_on_the_loopback_interface_alone():
+    assert set().union(*spawn(listening, 2, TIMEOUT)) == {"0100007F"}
+
+
+@pytest.fixture
+def port():
+    with socket.create_server((LOOPBACK, 0)) as server:
+        return server.getsockname()[1]
+
+
+def seat(rank, port, size=2):
+    return Seat(rank, size, rank, LOOPBACK, port, hosted=False)
+
+
+def test_a_port_in_use_is_named():
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(OSError, match=f"{LOOPBACK}:{port} is in use; choose another"):
+            join(seat(0, port), timeout=1).__enter__()
+
+
+def test_a_port_where_nobody_answers_is_named(port):
+    with pytest.raises(ConnectionError, match=f"nobody answers at {LOOPBACK}:{port} within 1 s"):
+        join(seat(1, port), timeout=1).__enter__()
+
+
+def test_ranks_that_do_not_come_are_named(port):
+    with pytest.raises(TimeoutError, match=r"of 3 ranks \[1, 2\] did not come within 1 s"):
+        join(seat(0, port, 3), timeout=1).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"RANK": "2"}, "RANK=2 is not among the ranks 0, …, 1 of WORLD_SIZE=2"),
+        ({"WORLD_SIZE": "two"}, "must be numbers: .*'two'"),
+        ({"MASTER_PORT": None}, "MASTER_PORT not set; start with: torchrun"),
+    ],
+)
+def test_a_seat_that_cannot_be_is_refused(change, says):
+    given = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": LOOPBACK, "MASTER_PORT": "29500"}
+    given = {k: v for k, v in {**given, **change}.items() if v is not None}
+    with pytest.raises(ValueError, match=says):
+        Seat.from_environment(given)
+
+
+def test_a_rank_without_a_gpu_of_its_own_is_refused():
+    with pytest.raises(ValueError, match=r"rank 1 is process 1 of a machine with 0 GPUs"):
+        seat(1, 1).device("cuda")

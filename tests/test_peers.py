@@ -1,0 +1,139 @@
+"""Several processes run the same algorithms to the same numbers."""
+
+import shutil
+import sys
+import time
+from collections import Counter
+from functools import cache, partial
+
+import numpy as np
+import pytest
+import torch
+from cases import lazy_ring, quadratic
+from test_conformance import CASES, weights
+
+from dsbo import Dense, Peers, Problem, Sparse, graphs, mixing, run
+from dsbo.network import spawn
+from dsbo.network.wire import bytes_received
+
+N = 5
+
+
+def tanh_problem():
+    """A problem by automatic differentiation, whose batched products depend on the batch."""
+
+    def upper(x, y, batch):
+        a, c = batch
+        return (torch.sigmoid(a @ y) - c).square().mean() + x.square().sum()
+
+    def lower(x, y, batch):
+        a, c = batch
+        return (torch.tanh(a @ y) - c).square().mean() + (x.exp() * y.square()).sum()
+
+    g = torch.Generator().manual_seed(0)
+    a = torch.randn(N, 30, 11, dtype=torch.float64, generator=g)
+    c = torch.rand(N, 30, dtype=torch.float64, generator=g)
+    data = list(zip(a, c, strict=True))
+    start = torch.zeros(11, dtype=torch.float64)
+    return Problem.from_losses(upper, lower, start, start, data, data[::-1], batch=7)
+
+
+def settings():
+    """Every algorithm, on weights that fit it, with noise."""
+    _, problem = quadratic(N=N, noise=0.5)
+    for name, case in CASES.items():
+        yield (name, "random"), (case.algorithm, problem, weights(case, N, directed=True))
+        if name in ("dsoba", "diamond"):
+            yield (name, "ring"), (case.algorithm, problem, lazy_ring(N))
+        if name in ("dsoba", "dsgd"):
+            yield (name, "tanh"), (case.algorithm, tanh_problem(), weights(case, N))
+
+
+def everything(transport, folder=None, steps=30, resume=False):
+    """Run everything; give the rows, and on rank 0 all agents' variables."""
+    found = {}
+    for key, (algorithm, problem, W) in settings():
+        place = None if folder is None else folder / "-".join(key)
+        trace = run(
+            algorithm, problem, transport(W), steps, seed=3, record=10, checkpoint=place,
+            resume=resume,
+        )  # fmt: skip
+        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in trace.rows]
+        found[key] = rows, trace.state
+    return found
+
+
+@cache
+def on(processes):
+    """Everything on some processes; on none, in this one."""
+    job = partial(everything, Peers)
+    return spawn(job, processes, timeout=30)[0] if processes else job()
+
+
+def bitwise(a, b):
+    for key, (rows, state) in a.items():
+        assert all(torch.equal(x, y) for x, y in zip(state, b[key][1], strict=True)), key
+        assert rows == b[key][0], key
+
+
+@pytest.mark.parametrize("processes", [2, 3, 4])
+def test_processes_give_the_same_bits_as_none(processes):
+    bitwise(on(processes), on(0))
+
+
+@pytest.mark.parametrize("transport", [Dense, Sparse])
+def test_processes_equal_the_matrix(transport):
+    for key, (rows, state) in everything(transport).items():
+        got = on(3)[key]
+        for a, b in zip(got[1], state, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-14, err_msg=str(key))
+        for a, b in zip(got[0], rows, strict=True):
+            assert a == pytest.approx(b, rel=1e-11, abs=1e-13), key
+
+
+def test_a_run_of_four_processes_goes_on_with_other_numbers_of_them(tmp_path):
+    spawn(partial(everything, Peers, tmp_path / "four", steps=17), 4, timeout=30)
+    shutil.copytree(tmp_path / "four", tmp_path / "two")
+    two = partial(everything, Peers, tmp_path / "two", resume=True)
+    bitwise(spawn(two, 2, timeout=30)[0], on(0))
+    bitwise(everything(Peers, tmp_path / "four", resume=True), on(0))
+
+
+def on_the_wire(dtype, rounds=10):
+    """The bytes that arrived here in some rounds, and those that all processes declare."""
+    network = Peers(lazy_ring(10))
+    mix = network.mixer(torch.zeros(1, dtype=dtype), Counter())
+    x, y = (torch.ones(len(network.held), width, dtype=dtype) for width in (5000, 70))
+    mix(x, y)
+    settled()
+    before = bytes_received()
+    for _ in range(rounds):
+        mix(x, y)
+    settled()
+    after = bytes_received()
+    return after - before, rounds * network.crossings * 5070 * x.element_size()
+
+
+def settled():
+    """Wait until nothing more arrives."""
+    last = -1
+    while last != (last := bytes_received()):
+        time.sleep(0.1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the bytes of a socket")
+@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_bytes_at_the_sockets_are_those_declared(processes, dtype):
+    got = spawn(partial(on_the_wire, dtype), processes, timeout=30)
+    (declared,) = {declared for _, declared in got}
+    assert declared == 10 * 2 * processes * 5070 * dtype.itemsize  # a ring: two rows a process
+    assert sum(arrived for arrived, _ in got) == pytest.approx(declared, rel=0.02)
+
+
+def test_only_rows_that_are_asked_for_cross():
+    W = mixing.metropolis(graphs.path(6))
+    network = Peers(W)
+    assert network.crossings == 0  # alone
+    assert network.asked(range(2), range(2, 6)) == [2]
+    assert network.asked(range(2, 4), range(2)) == [1]
