@@ -14,7 +14,7 @@ from dsbo.experiments.tuning import Steps
 CELL = ("synthetic", "severe")
 """Data set and heterogeneity of both."""
 THETAS = (0.05, 0.1, 0.2, 0.5, 1.0)
-SIZES = (30, 100, 300, 1000)
+SIZES = (30, 100, 300, 600)
 """Numbers of features k; d = k and p = 3k."""
 SLOW = Steps(1.0, 0.1)
 """Steps that suit every size; only cost is compared."""
