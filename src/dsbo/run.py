@@ -170,10 +170,10 @@ class _Run:
         self.counts: Counter[str] = Counter(dict.fromkeys((*ORACLES, "rounds", "floats"), 0))
         f, g = problem.f.counted(self.counts), problem.g.counted(self.counts)
         self.world = World(
-            f=f.compiled() if compiled else f,
-            g=g.compiled() if compiled else g,
-            draw=Draws(seed, problem.everyone(), problem.upper, problem.lower),
-            mix=network.mixer(problem.x0, self.counts),
+            f.compiled() if compiled else f,
+            g.compiled() if compiled else g,
+            Draws(seed, problem.everyone(), problem.upper, problem.lower),
+            *network.mixers(problem.x0, self.counts),
         )
         self.identity = provenance.identity(algorithm, problem, network, seed, record)
         told = dict(self.identity) | provenance.environment(problem.x0.device)
@@ -262,6 +262,7 @@ def _fitting(algorithm: Algorithm, problem: Problem, network: Network | None) ->
             f"{name} is centralised and averages exactly, but the network has rho = "
             f"{network.rho:.3g}; leave the network out"
         )
+    algorithm.fits(*network.levels)
     return network
 
 

@@ -2,6 +2,7 @@
 
 from dsbo.network.base import Network
 from dsbo.network.dense import Dense
+from dsbo.network.per_level import PerLevel
 from dsbo.network.sparse import Sparse
 
-__all__ = ["Dense", "Network", "Sparse"]
+__all__ = ["Dense", "Network", "PerLevel", "Sparse"]

@@ -40,6 +40,11 @@ class Network:
         """Number N of agents."""
         return len(self.W)
 
+    @property
+    def levels(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The weights ``[N, N]`` over which x, y and z are mixed: three times W."""
+        return self.W, self.W, self.W
+
     @cached_property
     def rho(self) -> float:
         """The mixing rate ‖W − 11ᵀ/N‖₂."""
@@ -62,6 +67,13 @@ class Network:
             ``rounds`` and ``floats`` (numbers sent over all links together) are added to it.
         """
         return CountingMixer(self.weights(like), self.links, sent)
+
+    def mixers(
+        self, like: Tensor, sent: Counter[str]
+    ) -> tuple[CountingMixer, CountingMixer, CountingMixer]:
+        """Return the mixers of x, y and z, here three times `mixer`."""
+        mixer = self.mixer(like, sent)
+        return mixer, mixer, mixer
 
     def weights(self, like: Tensor) -> Any:
         """Return what a tensor ``[N, p]`` is multiplied by from the left."""
