@@ -96,7 +96,7 @@ def test_the_even_ring_sits_exactly_on_the_bound():
     W = mixing.metropolis(graphs.ring(8))
     assert largest_root(W, "ED") == pytest.approx(1, abs=1e-9)
     _, problem = quadratic(N=8)
-    with pytest.raises(ValueError, match="lambda_min = -0.3333"):
+    with pytest.raises(ValueError, match=r"lambda_min = -0\.3333"):
         run(method("ED", "ED", "ED"), problem, Dense(W), steps=1)
 
 

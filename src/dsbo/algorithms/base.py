@@ -13,7 +13,6 @@ from dsbo.hypergrad import Chain, neumann
 from dsbo.schedules import Schedule, as_schedule
 from dsbo.world import World
 
-
 Weights = NDArray[np.float64]
 
 

@@ -17,9 +17,9 @@ A strategy moves the iterate S of a level along a direction G and is one choice 
     non-ATC-GT    I     I - W         W²     two
 
 Every B vanishes on agents that agree, so all rest at the solution however different they are. The
-forms below need no root of a matrix and keep one vector e a level besides S. In single precision the
-tracking forms stay at the solution; ED and EXTRA drift off with the rounding of the weights, unless
-these are powers of two, as those of a ring that are (1/2, 1/4, 1/4).
+forms below need no root of a matrix and keep one vector e a level besides S. In single precision
+the tracking forms stay at the solution; ED and EXTRA drift off with the rounding of the weights,
+unless these are powers of two, as the (1/2, 1/4, 1/4) of a ring.
 
 Zhu et al. 2024, from the abstract and the single-level framework of Alghunaim and Yuan 2022, not
 from the paper's text: certain are the strategies and their A, B, C; the order of the levels, each
@@ -40,6 +40,7 @@ from dsbo.mixing import lambda_min
 from dsbo.schedules import Constant, Schedule
 from dsbo.world import Mixer, World
 
+UNAVERAGED = Constant(1.0)
 Move = Callable[[Mixer, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 """(mix, S, e, G, a) -> the next S and e, ``[n, ·]`` each; e is zero at first."""
 
@@ -135,7 +136,7 @@ class SPARKLE(Algorithm):
     alpha: Schedule
     beta: Schedule
     gamma: Schedule
-    theta: Schedule = Constant(1.0)
+    theta: Schedule = UNAVERAGED
     upper: str = "ED"
     lower: str = "ED"
     auxiliary: str = "ED"
