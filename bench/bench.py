@@ -112,7 +112,7 @@ def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool =
         f.compiled() if compiled else f,
         g.compiled() if compiled else g,
         Draws(0, problem.everyone(), problem.upper, problem.lower),
-        weights.mixer(problem.x0, Counter()),
+        *weights.mixers(problem.x0, Counter()),
     )
     rows = [row.expand(problem.agents, -1).clone() for row in (problem.x0, problem.y0)]
     now = {"t": 0, "state": algorithm.init(*rows)}

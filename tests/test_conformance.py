@@ -23,6 +23,7 @@ from reference.madsbo import madsbo
 from reference.mdbo import mdbo, vrdbo
 from reference.single_level import single_level
 from reference.soba import soba
+from reference.sparkle import sparkle
 from reference.sustain import sustain
 
 from dsbo import (
@@ -34,6 +35,7 @@ from dsbo import (
     MDBO,
     MSGD,
     SOBA,
+    SPARKLE,
     VRDBO,
     Dense,
     SingleLevelDSGD,
@@ -77,6 +79,13 @@ MOMENTA = {**FRESH, "eta": 0.3, "gamma": 0.4}
 RELAXED = {**MOMENTA, "relaxation": 0.6}
 LOOPS = {**THETA, "gamma": 0.05, "T_y": 3, "T_z": 2}
 ONCE = {**ONE_OF_EACH, "hvps": None}
+
+
+def corrected(upper, lower, auxiliary, floats, rounds=3):
+    settings = {**THETA, "upper": upper, "lower": lower, "auxiliary": auxiliary}
+    return Case(SPARKLE(**settings), sparkle, settings, floats, ONE_OF_EACH, rounds)
+
+
 TWICE = {"upper_grads": 2, "lower_grads": 2, "jvps": 2, "hvps": None}
 CASES = {
     "dsoba": Case(DSOBA(**THETA), dsoba, THETA, 3 + 2 * 4, ONE_OF_EACH),
@@ -89,6 +98,11 @@ CASES = {
         4,
         {"upper_grads": 0, "lower_grads": 1, "jvps": 0, "hvps": 0},
     ),
+    "sparkle ED": corrected("ED", "ED", "ED", 3 + 2 * 4),
+    "sparkle EXTRA": corrected("EXTRA", "EXTRA", "EXTRA", 3 + 2 * 4),
+    "sparkle ATC": corrected("ATC-GT", "ATC-GT", "ATC-GT", 2 * (3 + 2 * 4), rounds=6),
+    "sparkle mixed": corrected("semi-ATC-GT", "ED", "EXTRA", 2 * 3 + 2 * 4),
+    "sparkle mixed GT": corrected("EXTRA", "non-ATC-GT", "semi-ATC-GT", 3 + 2 * 2 * 4),
     "madsbo": Case(
         MADSBO(**LOOPS),
         madsbo,
@@ -126,6 +140,8 @@ personal_lower = of({k: c for k, c in CASES.items() if not c.algorithm.shared_lo
 def weights(case, N, directed=False):
     if case.algorithm.centralised:
         return mixing.average(N)
+    if isinstance(case.algorithm, SPARKLE):
+        return mixing.lazy(mixing.lazy(doubly_stochastic(N, seed=N, directed=False)))
     return doubly_stochastic(N, seed=N, directed=directed)
 
 
@@ -386,7 +402,7 @@ def own_hypergradients_vanish(c):
 
 def world_of(problem, network):
     draws = Draws(0, problem.everyone(), problem.upper, problem.lower)
-    return World(problem.f, problem.g, draws, network.mixer(problem.x0, Counter()))
+    return World(problem.f, problem.g, draws, *network.mixers(problem.x0, Counter()))
 
 
 @of({k: CASES[k] for k in ("mdbo", "mdbo relaxed", "vrdbo")})

@@ -16,6 +16,7 @@ from dsbo.algorithms import (
     MDBO,
     MSGD,
     SOBA,
+    SPARKLE,
     VRDBO,
     Algorithm,
     SingleLevelDSGD,
@@ -23,7 +24,7 @@ from dsbo.algorithms import (
 from dsbo.checkpoint import CheckpointError
 from dsbo.claims import claim, refuted
 from dsbo.levels import FirstOrder, Level, SecondOrder
-from dsbo.network import Dense, Network, PeerLost, Peers, Sparse
+from dsbo.network import Dense, Network, PeerLost, Peers, PerLevel, Sparse
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.schedules import Power
@@ -38,6 +39,7 @@ __all__ = [
     "MDBO",
     "MSGD",
     "SOBA",
+    "SPARKLE",
     "VRDBO",
     "Algorithm",
     "CheckpointError",
@@ -48,6 +50,7 @@ __all__ = [
     "Network",
     "PeerLost",
     "Peers",
+    "PerLevel",
     "Power",
     "Problem",
     "SecondOrder",

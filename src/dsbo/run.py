@@ -189,15 +189,15 @@ class _Run:
         self.pending: list[list[int]] = []
         held = network.held
         self.world = World(
-            f=_level(problem.f, self.calls, compiled, network.batched),
-            g=_level(problem.g, self.calls, compiled, network.batched),
-            draw=Draws(
+            _level(problem.f, self.calls, compiled, network.batched),
+            _level(problem.g, self.calls, compiled, network.batched),
+            Draws(
                 seed,
                 problem.everyone()[held.start : held.stop],
                 problem.upper,
                 problem.lower,
             ),
-            mix=network.mixer(problem.x0, self.counts),
+            *network.mixers(problem.x0, self.counts),
         )
         self.identity = provenance.identity(algorithm, problem, network, seed, record)
         told = dict(self.identity) | provenance.environment(problem.x0.device)
@@ -376,6 +376,7 @@ def _fitting(algorithm: Algorithm, problem: Problem, network: Network | None) ->
             f"{name} is centralised and averages exactly, but the network has rho = "
             f"{network.rho:.3g}; leave the network out"
         )
+    algorithm.fits(*network.levels)
     return network
 
 

@@ -1,6 +1,6 @@
-"""The world of an algorithm: two levels, the draws, and a way to mix. Nothing else.
+"""The world of an algorithm: two levels, the draws, and ways to mix. Nothing else.
 
-An algorithm that touches only these four cannot tell whether its rows are all agents of the
+An algorithm that touches only these cannot tell whether its rows are all agents of the
 problem or the block that one of several processes holds.
 """
 
@@ -106,9 +106,15 @@ class Mixer(Protocol):
 
 
 class World(NamedTuple):
-    """All that an algorithm may touch."""
+    """All that an algorithm may touch.
+
+    Most methods mix everything by ``mix``; those that mix the levels separately use it for x,
+    ``mix_y`` for y and ``mix_z`` for z. Unless the network is a `PerLevel` the three are one.
+    """
 
     f: Level
     g: Level
     draw: Draws
     mix: Mixer
+    mix_y: Mixer
+    mix_z: Mixer

@@ -8,9 +8,11 @@ from dsbo.algorithms.madsbo import MADSBO
 from dsbo.algorithms.mdbo import MDBO, VRDBO
 from dsbo.algorithms.single_level import SingleLevelDSGD
 from dsbo.algorithms.soba import SOBA
+from dsbo.algorithms.sparkle import SPARKLE
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
     "dsoba": DSOBA,
+    "sparkle": SPARKLE,
     "madsbo": MADSBO,
     "mdbo": MDBO,
     "vrdbo": VRDBO,
@@ -32,6 +34,7 @@ __all__ = [
     "MDBO",
     "MSGD",
     "SOBA",
+    "SPARKLE",
     "VRDBO",
     "Algorithm",
     "SingleLevelDSGD",

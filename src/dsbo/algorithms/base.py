@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dsbo.hypergrad import Chain, neumann
 from dsbo.schedules import Schedule, as_schedule
 from dsbo.world import World
+
+Weights = NDArray[np.float64]
 
 
 class State(Protocol):
@@ -44,6 +48,14 @@ class Algorithm:
             if "Schedule" in str(setting.type) and value is not None:
                 name = f"{type(self).__name__}.{setting.name}"
                 object.__setattr__(self, setting.name, as_schedule(value, name))
+
+    def fits(self, x: Weights, y: Weights, z: Weights) -> None:
+        """Raise a ValueError if the method cannot use the weights ``[N, N]`` of x, y and z."""
+        if not (x is y is z):
+            raise ValueError(
+                f"{type(self).__name__} mixes everything over one graph, but x, y and z have "
+                "different ones; give one network instead of PerLevel, or use SPARKLE"
+            )
 
     def init(self, x: Tensor, y: Tensor) -> Any:
         """Return the first State from equal starts ``x [n, d]`` and ``y [n, p]``."""

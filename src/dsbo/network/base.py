@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from torch import Tensor
 
 from dsbo import mixing
 from dsbo.network.ranks import ALONE, Ranks
+
+Rounds = Callable[..., tuple[Tensor, ...]]
+"""A mixer: rows of the agents held here -> their weighted sums over the neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +37,6 @@ class Network:
 
     W: NDArray[np.float64]
 
-    batched: ClassVar[bool] = True
-    """Whether the derivatives of the agents held here may be computed as one batch."""
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "W", mixing.check(self.W))
 
@@ -44,6 +44,11 @@ class Network:
     def agents(self) -> int:
         """Number N of agents."""
         return len(self.W)
+
+    @property
+    def batched(self) -> bool:
+        """Whether the derivatives of the agents held here may be computed as one batch."""
+        return True
 
     @property
     def ranks(self) -> Ranks:
@@ -54,6 +59,11 @@ class Network:
     def held(self) -> range:
         """The agents that this process holds."""
         return self.ranks.blocks(self.agents)[self.ranks.rank]
+
+    @property
+    def levels(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The weights ``[N, N]`` over which x, y and z are mixed: three times W."""
+        return self.W, self.W, self.W
 
     @cached_property
     def rho(self) -> float:
@@ -66,7 +76,7 @@ class Network:
         off = self.W - np.diag(np.diag(self.W))
         return int(np.count_nonzero(off))
 
-    def mixer(self, like: Tensor, sent: Counter[str]) -> Callable[..., tuple[Tensor, ...]]:
+    def mixer(self, like: Tensor, sent: Counter[str]) -> Rounds:
         """Return the mixer for tensors of the dtype and device of ``like``.
 
         Parameters
@@ -77,6 +87,11 @@ class Network:
             ``rounds`` and ``floats`` (numbers sent over all links together) are added to it.
         """
         return CountingMixer(self.weights(like), self.links, sent)
+
+    def mixers(self, like: Tensor, sent: Counter[str]) -> tuple[Rounds, Rounds, Rounds]:
+        """Return the mixers of x, y and z, here three times `mixer`."""
+        mixer = self.mixer(like, sent)
+        return mixer, mixer, mixer
 
     def weights(self, like: Tensor) -> Any:
         """Return what a tensor ``[N, p]`` is multiplied by from the left."""

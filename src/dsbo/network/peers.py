@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -35,7 +34,10 @@ class Peers(Network):
     range(0, 6)
     """
 
-    batched: ClassVar[bool] = False
+    @property
+    def batched(self) -> bool:
+        """Whether derivatives may be computed as one batch: no, see above."""
+        return False
 
     @property
     def ranks(self) -> Ranks:

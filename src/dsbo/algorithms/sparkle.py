@@ -1,0 +1,199 @@
+"""SPARKLE: one loop in which every level corrects its own heterogeneity, each in its own way.
+
+    y_i: direction v_i at (x, y)                                          lower
+    z_i: direction H_i z_i - u_y,i at (x, new y)                          auxiliary
+    h_i <- (1 - theta_t) h_i + theta_t (u_x,i - J_i z_i)                  at (x, new y, new z)
+    x_i: direction h_i                                                    upper
+
+A strategy moves the iterate S of a level along a direction G and is one choice of A, B, C in
+
+    S <- A (C S - a G) - B D,    D <- D + B S,    D = 0 at first:
+
+    strategy      A     B             C      sends
+    ED            W     (I - W)^1/2   I      one vector
+    EXTRA         I     (I - W)^1/2   W      one
+    ATC-GT        W²    I - W         I      two, in two rounds
+    semi-ATC-GT   W     I - W         W      two
+    non-ATC-GT    I     I - W         W²     two
+
+Every B vanishes on agents that agree, so all rest at the solution however different they are. The
+forms below need no root of a matrix and keep one vector e a level besides S. In single precision
+the tracking forms stay at the solution; ED and EXTRA drift off with the rounding of the weights,
+unless these are powers of two, as the (1/2, 1/4, 1/4) of a ring.
+
+Zhu et al. 2024, from the abstract and the single-level framework of Alghunaim and Yuan 2022, not
+from the paper's text: certain are the strategies and their A, B, C; the order of the levels, each
+using what is new, is reconstructed. Derived in book/sparkle.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from dsbo.algorithms.base import Algorithm, Weights
+from dsbo.mixing import lambda_min
+from dsbo.schedules import Constant, Schedule
+from dsbo.world import Mixer, World
+
+UNAVERAGED = Constant(1.0)
+Move = Callable[[Mixer, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+"""(mix, S, e, G, a) -> the next S and e, ``[n, ·]`` each; e is zero at first."""
+
+
+def exact_diffusion(mix: Mixer, S: Tensor, e: Tensor, G: Tensor, a: float) -> tuple[Tensor, Tensor]:
+    """Return S and e after S <- W (S - a G + e); e is S minus the S - a G of before."""
+    adapted = S - a * G
+    (moved,) = mix(adapted + e)
+    return moved, moved - adapted
+
+
+def extra(mix: Mixer, S: Tensor, e: Tensor, G: Tensor, a: float) -> tuple[Tensor, Tensor]:
+    """Return S and e after S <- W S - a G - e; e is the sum of all S - W S."""
+    (mixed,) = mix(S)
+    e = e + S - mixed
+    return mixed - a * G - e, e
+
+
+def atc_tracking(mix: Mixer, S: Tensor, e: Tensor, G: Tensor, a: float) -> tuple[Tensor, Tensor]:
+    """Return S and e after T <- W (e + G), S <- W (S - a T); e is T - G."""
+    (T,) = mix(e + G)
+    (S,) = mix(S - a * T)
+    return S, T - G
+
+
+def semi_atc_tracking(
+    mix: Mixer, S: Tensor, e: Tensor, G: Tensor, a: float
+) -> tuple[Tensor, Tensor]:
+    """Return S and e after T = e + G, S <- W (S - a T); e is W T - G."""
+    T = e + G
+    S, mixed = mix(S - a * T, T)
+    return S, mixed - G
+
+
+def non_atc_tracking(
+    mix: Mixer, S: Tensor, e: Tensor, G: Tensor, a: float
+) -> tuple[Tensor, Tensor]:
+    """Return S and e after T = e + G, S <- W S - a T; e is W T - G."""
+    T = e + G
+    S, mixed = mix(S, T)
+    return S - a * T, mixed - G
+
+
+STRATEGIES: dict[str, Move] = {
+    "ED": exact_diffusion,
+    "EXTRA": extra,
+    "ATC-GT": atc_tracking,
+    "semi-ATC-GT": semi_atc_tracking,
+    "non-ATC-GT": non_atc_tracking,
+}
+
+
+class Corrected(NamedTuple):
+    """The variables: iterates, moving average h and what the strategies remember.
+
+    ``x``, ``h`` and ``e_x`` are ``[n, d]``, ``y``, ``z``, ``e_y`` and ``e_z`` ``[n, p]``.
+    """
+
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    h: Tensor
+    e_x: Tensor
+    e_y: Tensor
+    e_z: Tensor
+
+
+@dataclass(frozen=True)
+class SPARKLE(Algorithm):
+    """Single-loop primal-dual bilevel framework, for a shared lower level.
+
+    An iteration costs an agent one gradient of f, one of g, one Jacobian and one Hessian product.
+    The levels mix one after the other, in a round each, over the three graphs of a `PerLevel` or
+    over one; ATC-GT takes two rounds. Tracking sends the level twice, so all ED or EXTRA sends
+    d + 2p numbers and all GT 2(d + 2p).
+
+    Parameters
+    ----------
+    alpha, beta, gamma : float or Schedule
+        Steps of x, y and z. A step that varies breaks the exactness of ED and EXTRA slightly.
+    theta : float or Schedule
+        Weight of the newest direction in the moving average h, in [0, 1].
+    upper, lower, auxiliary : str
+        Strategies of x, y and z: ``"ED"``, ``"EXTRA"``, ``"ATC-GT"``, ``"semi-ATC-GT"`` or
+        ``"non-ATC-GT"``. The paper's SPARKLE-L-U has L for y and z and U for x.
+
+    Raises
+    ------
+    ValueError
+        If a strategy is unknown; when run, if a level's weights make its strategy unstable.
+    """
+
+    alpha: Schedule
+    beta: Schedule
+    gamma: Schedule
+    theta: Schedule = UNAVERAGED
+    upper: str = "ED"
+    lower: str = "ED"
+    auxiliary: str = "ED"
+
+    State: ClassVar[type[Corrected]] = Corrected
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for level in ("upper", "lower", "auxiliary"):
+            strategy = getattr(self, level)
+            if strategy not in STRATEGIES:
+                known = ", ".join(STRATEGIES)
+                raise ValueError(f"the {level} strategy {strategy!r} is unknown; take {known}")
+
+    def fits(self, x: Weights, y: Weights, z: Weights) -> None:
+        """Raise a ValueError, with a remedy, if weights make a strategy unstable at any step."""
+        strategies = (self.upper, self.lower, self.auxiliary)
+        for level, strategy, W in zip("xyz", strategies, (x, y, z), strict=True):
+            growth = largest_root(W, strategy)
+            if growth >= 1 - 1e-9:
+                symmetric = np.allclose(W, W.T, rtol=0, atol=1e-12)
+                remedy = "mixing.lazy(W)" if symmetric else "the symmetric (W + W.T) / 2"
+                raise ValueError(
+                    f"{strategy} on {level} is unstable on these weights, whatever the step: a "
+                    f"mode grows by {growth:.4g} an iteration (lambda_min = {lambda_min(W):.4g}; "
+                    f"ED and EXTRA need more than -1/3 and symmetry); use {remedy}, or ATC-GT"
+                )
+
+    def init(self, x: Tensor, y: Tensor) -> Corrected:
+        """Return the start: x and y as given, the rest zero."""
+        nought_x, nought_y = x.new_zeros(x.shape), y.new_zeros(y.shape)
+        return self.State(x, y, nought_y, nought_x, nought_x, nought_y, nought_y)
+
+    def step(self, t: int, s: Corrected, w: World) -> Corrected:
+        """Return the State of iteration t + 1."""
+        upper, lower, auxiliary = (
+            STRATEGIES[name] for name in (self.upper, self.lower, self.auxiliary)
+        )
+        xi, zeta = w.draw.xi(t), w.draw.zeta(t)
+        _, v = w.g.grad(s.x, s.y, zeta)
+        y, e_y = lower(w.mix_y, s.y, s.e_y, v, self.beta(t))
+        u_x, u_y = w.f.grad(s.x, y, xi)
+        Hz = w.g.hess(s.x, y, zeta, s.z)
+        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, Hz - u_y, self.gamma(t))
+        h = s.h.lerp(u_x - w.g.jac(s.x, y, zeta, z), self.theta(t))
+        x, e_x = upper(w.mix, s.x, s.e_x, h, self.alpha(t))
+        return self.State(x, y, z, h, e_x, e_y, e_z)
+
+
+def largest_root(W: Weights, strategy: str) -> float:
+    """Return by what a strategy multiplies the slowest disagreement at vanishing steps.
+
+    ED and EXTRA: the largest root of r² - 2 λ r + λ over the eigenvalues λ of W but the first;
+    tracking: the largest modulus of these. 0 for a single agent.
+    """
+    values = np.linalg.eigvals(W - 1 / len(W))  # the first eigenvalue, 1, becomes 0
+    if strategy not in ("ED", "EXTRA"):
+        return float(np.abs(values).max())
+    split = np.sqrt(values.astype(complex) ** 2 - values)
+    return float(max(np.abs(values + split).max(), np.abs(values - split).max()))
