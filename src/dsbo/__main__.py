@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         return command(args)
-    except EXPECTED as error:
+    except (*EXPECTED, OSError, ValueError) as error:
         print(f"dsbo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
