@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from cases import (
 from reference.diamond import diamond
 from reference.dsgd import dsgd, gtsgd, msgd
 from reference.dsoba import dsoba
+from reference.interact import interact, svr_interact
 from reference.madsbo import madsbo
 from reference.mdbo import mdbo, vrdbo
 from reference.single_level import single_level
@@ -31,11 +33,13 @@ from dsbo import (
     DSGD,
     DSOBA,
     GTSGD,
+    INTERACT,
     MADSBO,
     MDBO,
     MSGD,
     SOBA,
     SPARKLE,
+    SVRINTERACT,
     VRDBO,
     Dense,
     SingleLevelDSGD,
@@ -53,7 +57,7 @@ class Case:
     reference: object
     settings: dict
     floats: int  # sent to each neighbour in an iteration, for d = 3 and p = 4
-    calls: dict  # of an iteration; None where it depends on the chains that are drawn
+    calls: dict  # of an iteration, or of iteration t; None where it depends on the chains drawn
     rounds: int = 1  # of an iteration
 
     @property
@@ -66,7 +70,7 @@ class Case:
         if "K" in settings:
             settings["length"] = drawn_length(seed, settings["K"])
         sizes = c["p"].shape[1], c["r"].shape[1]
-        if "T_y" in settings:
+        if "T_y" in settings or "q" in settings:
             settings["inner"] = drawn_inner(seed, noise, *sizes)
         noise = drawn_noise(seed, noise, *sizes)
         return self.reference(c, W, **settings, steps=steps, noise=noise)
@@ -79,6 +83,11 @@ MOMENTA = {**FRESH, "eta": 0.3, "gamma": 0.4}
 RELAXED = {**MOMENTA, "relaxation": 0.6}
 LOOPS = {**THETA, "gamma": 0.05, "T_y": 3, "T_z": 2}
 ONCE = {**ONE_OF_EACH, "hvps": None}
+
+
+def restarted(calls, t):
+    """Of SVR-INTERACT with q = 3: three estimates in every third iteration, else two."""
+    return (2 if t % 3 else 3) * calls
 
 
 def corrected(upper, lower, auxiliary, floats, rounds=3):
@@ -121,6 +130,14 @@ CASES = {
         {**MOMENTA, "full_sum": True},
         2 * 3,
         {**TWICE, "hvps": 2 * 7},
+    ),
+    "interact": Case(INTERACT(**FRESH), interact, FRESH, 2 * 3, {**ONE_OF_EACH, "hvps": 7}),
+    "svr interact": Case(
+        SVRINTERACT(**FRESH, q=3),
+        svr_interact,
+        {**FRESH, "q": 3},
+        2 * 3,
+        {kind: partial(restarted, n) for kind, n in {**ONE_OF_EACH, "hvps": 7}.items()},
     ),
     "msgd": Case(MSGD(**MOMENTA), msgd, MOMENTA, 3, TWICE),
     "gtsgd": Case(GTSGD(**FRESH), gtsgd, FRESH, 2 * 3, ONCE),
@@ -311,7 +328,8 @@ def test_what_is_declared_is_what_is_counted(case):
             chains = (max(length(i, t) for i in range(5)) for t in range(7))
             assert last[kind] == points * sum(chains)
         else:
-            assert last[kind] == 7 * calls
+            each = calls if callable(calls) else lambda _, calls=calls: calls
+            assert last[kind] == sum(map(each, range(7)))
 
 
 @every

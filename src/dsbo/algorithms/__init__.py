@@ -4,6 +4,7 @@ from dsbo.algorithms.base import Algorithm
 from dsbo.algorithms.diamond import DIAMOND
 from dsbo.algorithms.dsgd import DSGD, GTSGD, MSGD
 from dsbo.algorithms.dsoba import DSOBA
+from dsbo.algorithms.interact import INTERACT, SVRINTERACT
 from dsbo.algorithms.madsbo import MADSBO
 from dsbo.algorithms.mdbo import MDBO, VRDBO
 from dsbo.algorithms.single_level import SingleLevelDSGD
@@ -20,6 +21,8 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "msgd": MSGD,
     "gtsgd": GTSGD,
     "dsgd": DSGD,
+    "interact": INTERACT,
+    "svr_interact": SVRINTERACT,
     "soba": SOBA,
     "single_level": SingleLevelDSGD,
 }
@@ -30,11 +33,13 @@ __all__ = [
     "DSGD",
     "DSOBA",
     "GTSGD",
+    "INTERACT",
     "MADSBO",
     "MDBO",
     "MSGD",
     "SOBA",
     "SPARKLE",
+    "SVRINTERACT",
     "VRDBO",
     "Algorithm",
     "SingleLevelDSGD",
