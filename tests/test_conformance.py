@@ -24,6 +24,7 @@ from reference.interact import interact, svr_interact
 from reference.madsbo import madsbo
 from reference.mdbo import mdbo, vrdbo
 from reference.single_level import single_level
+from reference.sldbo import sldbo
 from reference.soba import soba
 from reference.sparkle import sparkle
 from reference.sustain import sustain
@@ -37,6 +38,7 @@ from dsbo import (
     MADSBO,
     MDBO,
     MSGD,
+    SLDBO,
     SOBA,
     SPARKLE,
     SVRINTERACT,
@@ -81,6 +83,7 @@ THETA = {**STEPS, "theta": 0.3}
 FRESH = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0}
 MOMENTA = {**FRESH, "eta": 0.3, "gamma": 0.4}
 RELAXED = {**MOMENTA, "relaxation": 0.6}
+BALL = {**STEPS, "radius": 0.8}
 LOOPS = {**THETA, "gamma": 0.05, "T_y": 3, "T_z": 2}
 ONCE = {**ONE_OF_EACH, "hvps": None}
 
@@ -139,6 +142,7 @@ CASES = {
         2 * 3,
         {kind: partial(restarted, n) for kind, n in {**ONE_OF_EACH, "hvps": 7}.items()},
     ),
+    "sldbo": Case(SLDBO(**BALL), sldbo, BALL, 2 * (3 + 2 * 4), ONE_OF_EACH),
     "msgd": Case(MSGD(**MOMENTA), msgd, MOMENTA, 3, TWICE),
     "gtsgd": Case(GTSGD(**FRESH), gtsgd, FRESH, 2 * 3, ONCE),
     "dsgd": Case(DSGD(**FRESH), dsgd, FRESH, 3, ONCE),

@@ -8,6 +8,7 @@ from dsbo.algorithms.interact import INTERACT, SVRINTERACT
 from dsbo.algorithms.madsbo import MADSBO
 from dsbo.algorithms.mdbo import MDBO, VRDBO
 from dsbo.algorithms.single_level import SingleLevelDSGD
+from dsbo.algorithms.sldbo import SLDBO
 from dsbo.algorithms.soba import SOBA
 from dsbo.algorithms.sparkle import SPARKLE
 
@@ -23,6 +24,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "dsgd": DSGD,
     "interact": INTERACT,
     "svr_interact": SVRINTERACT,
+    "sldbo": SLDBO,
     "soba": SOBA,
     "single_level": SingleLevelDSGD,
 }
@@ -37,6 +39,7 @@ __all__ = [
     "MADSBO",
     "MDBO",
     "MSGD",
+    "SLDBO",
     "SOBA",
     "SPARKLE",
     "SVRINTERACT",
