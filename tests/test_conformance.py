@@ -21,6 +21,7 @@ from reference.diamond import diamond
 from reference.dsgd import dsgd, gtsgd, msgd
 from reference.dsoba import dsoba
 from reference.interact import interact, svr_interact
+from reference.lopa import lopa, lopa_gt
 from reference.madsbo import madsbo
 from reference.mdbo import mdbo, vrdbo
 from reference.single_level import single_level
@@ -35,6 +36,8 @@ from dsbo import (
     DSOBA,
     GTSGD,
     INTERACT,
+    LOPA,
+    LOPAGT,
     MADSBO,
     MDBO,
     MSGD,
@@ -143,6 +146,8 @@ CASES = {
         {kind: partial(restarted, n) for kind, n in {**ONE_OF_EACH, "hvps": 7}.items()},
     ),
     "sldbo": Case(SLDBO(**BALL), sldbo, BALL, 2 * (3 + 2 * 4), ONE_OF_EACH),
+    "lopa": Case(LOPA(**THETA), lopa, THETA, 3, ONE_OF_EACH),
+    "lopa gt": Case(LOPAGT(**THETA), lopa_gt, THETA, 2 * 3, ONE_OF_EACH),
     "msgd": Case(MSGD(**MOMENTA), msgd, MOMENTA, 3, TWICE),
     "gtsgd": Case(GTSGD(**FRESH), gtsgd, FRESH, 2 * 3, ONCE),
     "dsgd": Case(DSGD(**FRESH), dsgd, FRESH, 3, ONCE),
@@ -155,7 +160,9 @@ def of(cases):
 
 every = of(CASES)
 one_loop = of({k: c for k, c in CASES.items() if c.one_loop})
-personal_lower = of({k: c for k, c in CASES.items() if not c.algorithm.shared_lower})
+personal_lower = of(
+    {k: c for k, c in CASES.items() if not c.algorithm.shared_lower and "K" in c.settings}
+)
 
 
 def weights(case, N, directed=False):

@@ -5,6 +5,7 @@ from dsbo.algorithms.diamond import DIAMOND
 from dsbo.algorithms.dsgd import DSGD, GTSGD, MSGD
 from dsbo.algorithms.dsoba import DSOBA
 from dsbo.algorithms.interact import INTERACT, SVRINTERACT
+from dsbo.algorithms.lopa import LOPA, LOPAGT
 from dsbo.algorithms.madsbo import MADSBO
 from dsbo.algorithms.mdbo import MDBO, VRDBO
 from dsbo.algorithms.single_level import SingleLevelDSGD
@@ -25,6 +26,8 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "interact": INTERACT,
     "svr_interact": SVRINTERACT,
     "sldbo": SLDBO,
+    "lopa": LOPA,
+    "lopa_gt": LOPAGT,
     "soba": SOBA,
     "single_level": SingleLevelDSGD,
 }
@@ -36,6 +39,8 @@ __all__ = [
     "DSOBA",
     "GTSGD",
     "INTERACT",
+    "LOPA",
+    "LOPAGT",
     "MADSBO",
     "MDBO",
     "MSGD",
