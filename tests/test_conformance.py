@@ -18,6 +18,7 @@ from cases import (
     t2,
 )
 from reference.diamond import diamond
+from reference.dsbo import dsbo
 from reference.dsgd import dsgd, gtsgd, msgd
 from reference.dsoba import dsoba
 from reference.interact import interact, svr_interact
@@ -32,6 +33,7 @@ from reference.sustain import sustain
 
 from dsbo import (
     DIAMOND,
+    DSBO,
     DSGD,
     DSOBA,
     GTSGD,
@@ -87,6 +89,7 @@ FRESH = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0}
 MOMENTA = {**FRESH, "eta": 0.3, "gamma": 0.4}
 RELAXED = {**MOMENTA, "relaxation": 0.6}
 BALL = {**STEPS, "radius": 0.8}
+MATRIX = {**STEPS, "gamma": 0.05, "T_y": 3, "T_Q": 2}
 LOOPS = {**THETA, "gamma": 0.05, "T_y": 3, "T_z": 2}
 ONCE = {**ONE_OF_EACH, "hvps": None}
 
@@ -148,6 +151,14 @@ CASES = {
     "sldbo": Case(SLDBO(**BALL), sldbo, BALL, 2 * (3 + 2 * 4), ONE_OF_EACH),
     "lopa": Case(LOPA(**THETA), lopa, THETA, 3, ONE_OF_EACH),
     "lopa gt": Case(LOPAGT(**THETA), lopa_gt, THETA, 2 * 3, ONE_OF_EACH),
+    "dsbo": Case(
+        DSBO(**MATRIX),
+        dsbo,
+        MATRIX,
+        3 + 3 * 4 + 2 * 2 * 4 * 3,
+        {"upper_grads": 1, "lower_grads": 3, "jvps": 4, "hvps": 2 * 3},
+        rounds=1 + 3 + 2,
+    ),
     "msgd": Case(MSGD(**MOMENTA), msgd, MOMENTA, 3, TWICE),
     "gtsgd": Case(GTSGD(**FRESH), gtsgd, FRESH, 2 * 3, ONCE),
     "dsgd": Case(DSGD(**FRESH), dsgd, FRESH, 3, ONCE),

@@ -9,6 +9,7 @@ each knowing only its own losses and talking to its neighbours.
 from dsbo import graphs, hypergrad, mixing, problems, schedules
 from dsbo.algorithms import (
     DIAMOND,
+    DSBO,
     DSGD,
     DSOBA,
     GTSGD,
@@ -37,6 +38,7 @@ from dsbo.trace import Trace, TraceError
 
 __all__ = [
     "DIAMOND",
+    "DSBO",
     "DSGD",
     "DSOBA",
     "GTSGD",

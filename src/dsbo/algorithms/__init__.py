@@ -2,6 +2,7 @@
 
 from dsbo.algorithms.base import Algorithm
 from dsbo.algorithms.diamond import DIAMOND
+from dsbo.algorithms.dsbo import DSBO
 from dsbo.algorithms.dsgd import DSGD, GTSGD, MSGD
 from dsbo.algorithms.dsoba import DSOBA
 from dsbo.algorithms.interact import INTERACT, SVRINTERACT
@@ -28,6 +29,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "sldbo": SLDBO,
     "lopa": LOPA,
     "lopa_gt": LOPAGT,
+    "dsbo": DSBO,
     "soba": SOBA,
     "single_level": SingleLevelDSGD,
 }
@@ -35,6 +37,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
 __all__ = [
     "ALGORITHMS",
     "DIAMOND",
+    "DSBO",
     "DSGD",
     "DSOBA",
     "GTSGD",

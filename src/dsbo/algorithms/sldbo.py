@@ -88,4 +88,5 @@ class SLDBO(Algorithm):
 def _projected(z: Tensor, radius: float) -> Tensor:
     """Return every row, shortened to the radius if it is longer."""
     norm = torch.linalg.vector_norm(z, dim=1, keepdim=True)
-    return z * (radius / norm.clamp(min=radius))
+    shrink: Tensor = radius / norm.clamp(min=radius)
+    return z * shrink
