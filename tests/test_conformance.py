@@ -26,6 +26,7 @@ from reference.lopa import lopa, lopa_gt
 from reference.madsbo import madsbo
 from reference.mdbo import mdbo, vrdbo
 from reference.single_level import single_level
+from reference.slam import slam
 from reference.sldbo import sldbo
 from reference.soba import soba
 from reference.sparkle import sparkle
@@ -43,6 +44,7 @@ from dsbo import (
     MADSBO,
     MDBO,
     MSGD,
+    SLAM,
     SLDBO,
     SOBA,
     SPARKLE,
@@ -159,6 +161,7 @@ CASES = {
         {"upper_grads": 1, "lower_grads": 3, "jvps": 4, "hvps": 2 * 3},
         rounds=1 + 3 + 2,
     ),
+    "slam": Case(SLAM(**FRESH), slam, FRESH, 3 + 4, ONCE, rounds=2),
     "msgd": Case(MSGD(**MOMENTA), msgd, MOMENTA, 3, TWICE),
     "gtsgd": Case(GTSGD(**FRESH), gtsgd, FRESH, 2 * 3, ONCE),
     "dsgd": Case(DSGD(**FRESH), dsgd, FRESH, 3, ONCE),
@@ -179,7 +182,7 @@ personal_lower = of(
 def weights(case, N, directed=False):
     if case.algorithm.centralised:
         return mixing.average(N)
-    if isinstance(case.algorithm, SPARKLE):
+    if isinstance(case.algorithm, SPARKLE | SLAM):
         return mixing.lazy(mixing.lazy(doubly_stochastic(N, seed=N, directed=False)))
     return doubly_stochastic(N, seed=N, directed=directed)
 

@@ -10,6 +10,7 @@ from dsbo.algorithms.lopa import LOPA, LOPAGT
 from dsbo.algorithms.madsbo import MADSBO
 from dsbo.algorithms.mdbo import MDBO, VRDBO
 from dsbo.algorithms.single_level import SingleLevelDSGD
+from dsbo.algorithms.slam import SLAM
 from dsbo.algorithms.sldbo import SLDBO
 from dsbo.algorithms.soba import SOBA
 from dsbo.algorithms.sparkle import SPARKLE
@@ -30,6 +31,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "lopa": LOPA,
     "lopa_gt": LOPAGT,
     "dsbo": DSBO,
+    "slam": SLAM,
     "soba": SOBA,
     "single_level": SingleLevelDSGD,
 }
@@ -47,6 +49,7 @@ __all__ = [
     "MADSBO",
     "MDBO",
     "MSGD",
+    "SLAM",
     "SLDBO",
     "SOBA",
     "SPARKLE",
