@@ -29,6 +29,7 @@ LEVELS = "tests/test_levels.py"
 MIXING = "tests/test_mixing.py"
 PROBLEMS = "tests/test_problems.py"
 SOFTMAX = "tests/test_softmax.py"
+SPARKLE_TESTS = "tests/test_sparkle.py"
 
 
 class Mutant(NamedTuple):
@@ -56,6 +57,7 @@ class Mutant(NamedTuple):
 H, L, M = "src/dsbo/hypergrad.py", "src/dsbo/levels.py", "src/dsbo/mixing.py"
 A = "src/dsbo/algorithms/"
 DSOBA, SOBA, DIAMOND = A + "dsoba.py", A + "soba.py", A + "diamond.py"
+SPARKLE = A + "sparkle.py"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
 MUTANTS = (
     Mutant(
@@ -219,6 +221,59 @@ MUTANTS = (
         "dsgd: D-SGD tracks", A + "dsgd.py",
         "gamma are 1.\n    \"\"\"\n\n    tracking: ClassVar[bool] = False",
         "gamma are 1.\n    \"\"\"\n\n    tracking: ClassVar[bool] = True",
+    ),
+    Mutant(
+        "sparkle: ED remembers the iterate, not its error", SPARKLE,
+        "return moved, moved - adapted", "return moved, moved - S",
+    ),
+    Mutant(
+        "sparkle: EXTRA's sum with the wrong sign", SPARKLE,
+        "e = e + S - mixed", "e = e - S + mixed",
+    ),
+    Mutant(
+        "sparkle: semi-ATC mixes before the step", SPARKLE,
+        "S, mixed = mix(S - a * T, T)\n    return S,",
+        "S, mixed = mix(S, T)\n    return S - a * T,",
+    ),
+    Mutant(
+        "sparkle: z at the old y", SPARKLE,
+        "w.g.hess(s.x, y, zeta, s.z)\n        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, Hz - u_y",
+        "w.g.hess(s.x, y, zeta, s.z)\n        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, Hz + u_y",
+    ),
+    Mutant(
+        "sparkle: y mixed over the graph of x", SPARKLE,
+        "lower(w.mix_y,", "lower(w.mix,", (SPARKLE_TESTS,),
+    ),
+    Mutant(
+        "sparkle: bound of stability without the lower root", SPARKLE,
+        "np.abs(values - split).max()))", "0.0))", (SPARKLE_TESTS,),
+    ),
+    Mutant(
+        "interact: restart forgets to average over its draws", A + "interact.py",
+        "torch.stack(parts).mean(0)", "torch.stack(parts).sum(0)",
+    ),
+    Mutant(
+        "sldbo: projection on twice the ball", A + "sldbo.py",
+        "self.gamma(t) * t_z, self.radius)", "self.gamma(t) * t_z, 2 * self.radius)",
+    ),
+    Mutant(
+        "lopa: tracker never forgets", A + "lopa.py", "u = u + h - s.h", "u = u + h",
+    ),
+    Mutant(
+        "dsbo: Q without its transpose's sign", A + "dsbo.py",
+        "direction = u_x - (u_y", "direction = u_x + (u_y",
+    ),
+    Mutant(
+        "dsbo: bytes of one agent's matrices", A + "dsbo.py",
+        "MATRICES * n * p * d", "MATRICES * p * d", ("tests/test_table_methods.py",),
+    ),
+    Mutant(
+        "slam: y moves along the hypergradient's step", A + "slam.py",
+        "v, self.beta(t))", "v, self.alpha(t))",
+    ),
+    Mutant(
+        "sparkle: EXTRA's C in ED's place", "book/sparkle.md",
+        "\"ED\": (lam, root, 1)", "\"ED\": (lam, root, lam)",
     ),
     Mutant(
         "schedules: momentum of the next step", "src/dsbo/schedules.py",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,25 +18,37 @@ from cases import (
     t2,
 )
 from reference.diamond import diamond
+from reference.dsbo import dsbo
 from reference.dsgd import dsgd, gtsgd, msgd
 from reference.dsoba import dsoba
+from reference.interact import interact, svr_interact
+from reference.lopa import lopa, lopa_gt
 from reference.madsbo import madsbo
 from reference.mdbo import mdbo, vrdbo
 from reference.single_level import single_level
+from reference.slam import slam
+from reference.sldbo import sldbo
 from reference.soba import soba
 from reference.sparkle import sparkle
 from reference.sustain import sustain
 
 from dsbo import (
     DIAMOND,
+    DSBO,
     DSGD,
     DSOBA,
     GTSGD,
+    INTERACT,
+    LOPA,
+    LOPAGT,
     MADSBO,
     MDBO,
     MSGD,
+    SLAM,
+    SLDBO,
     SOBA,
     SPARKLE,
+    SVRINTERACT,
     VRDBO,
     Dense,
     SingleLevelDSGD,
@@ -53,7 +66,7 @@ class Case:
     reference: object
     settings: dict
     floats: int  # sent to each neighbour in an iteration, for d = 3 and p = 4
-    calls: dict  # of an iteration; None where it depends on the chains that are drawn
+    calls: dict  # of an iteration, or of iteration t; None where it depends on the chains drawn
     rounds: int = 1  # of an iteration
 
     @property
@@ -66,7 +79,7 @@ class Case:
         if "K" in settings:
             settings["length"] = drawn_length(seed, settings["K"])
         sizes = c["p"].shape[1], c["r"].shape[1]
-        if "T_y" in settings:
+        if "T_y" in settings or "q" in settings:
             settings["inner"] = drawn_inner(seed, noise, *sizes)
         noise = drawn_noise(seed, noise, *sizes)
         return self.reference(c, W, **settings, steps=steps, noise=noise)
@@ -77,8 +90,15 @@ THETA = {**STEPS, "theta": 0.3}
 FRESH = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0}
 MOMENTA = {**FRESH, "eta": 0.3, "gamma": 0.4}
 RELAXED = {**MOMENTA, "relaxation": 0.6}
+BALL = {**STEPS, "radius": 0.8}
+MATRIX = {**STEPS, "gamma": 0.05, "T_y": 3, "T_Q": 2}
 LOOPS = {**THETA, "gamma": 0.05, "T_y": 3, "T_z": 2}
 ONCE = {**ONE_OF_EACH, "hvps": None}
+
+
+def restarted(calls, t):
+    """Of SVR-INTERACT with q = 3: three estimates in every third iteration, else two."""
+    return (2 if t % 3 else 3) * calls
 
 
 def corrected(upper, lower, auxiliary, floats, rounds=3):
@@ -122,6 +142,26 @@ CASES = {
         2 * 3,
         {**TWICE, "hvps": 2 * 7},
     ),
+    "interact": Case(INTERACT(**FRESH), interact, FRESH, 2 * 3, {**ONE_OF_EACH, "hvps": 7}),
+    "svr interact": Case(
+        SVRINTERACT(**FRESH, q=3),
+        svr_interact,
+        {**FRESH, "q": 3},
+        2 * 3,
+        {kind: partial(restarted, n) for kind, n in {**ONE_OF_EACH, "hvps": 7}.items()},
+    ),
+    "sldbo": Case(SLDBO(**BALL), sldbo, BALL, 2 * (3 + 2 * 4), ONE_OF_EACH),
+    "lopa": Case(LOPA(**THETA), lopa, THETA, 3, ONE_OF_EACH),
+    "lopa gt": Case(LOPAGT(**THETA), lopa_gt, THETA, 2 * 3, ONE_OF_EACH),
+    "dsbo": Case(
+        DSBO(**MATRIX),
+        dsbo,
+        MATRIX,
+        3 + 3 * 4 + 2 * 2 * 4 * 3,
+        {"upper_grads": 1, "lower_grads": 3, "jvps": 4, "hvps": 2 * 3},
+        rounds=1 + 3 + 2,
+    ),
+    "slam": Case(SLAM(**FRESH), slam, FRESH, 3 + 4, ONCE, rounds=2),
     "msgd": Case(MSGD(**MOMENTA), msgd, MOMENTA, 3, TWICE),
     "gtsgd": Case(GTSGD(**FRESH), gtsgd, FRESH, 2 * 3, ONCE),
     "dsgd": Case(DSGD(**FRESH), dsgd, FRESH, 3, ONCE),
@@ -134,13 +174,15 @@ def of(cases):
 
 every = of(CASES)
 one_loop = of({k: c for k, c in CASES.items() if c.one_loop})
-personal_lower = of({k: c for k, c in CASES.items() if not c.algorithm.shared_lower})
+personal_lower = of(
+    {k: c for k, c in CASES.items() if not c.algorithm.shared_lower and "K" in c.settings}
+)
 
 
 def weights(case, N, directed=False):
     if case.algorithm.centralised:
         return mixing.average(N)
-    if isinstance(case.algorithm, SPARKLE):
+    if isinstance(case.algorithm, SPARKLE | SLAM):
         return mixing.lazy(mixing.lazy(doubly_stochastic(N, seed=N, directed=False)))
     return doubly_stochastic(N, seed=N, directed=directed)
 
@@ -311,7 +353,8 @@ def test_what_is_declared_is_what_is_counted(case):
             chains = (max(length(i, t) for i in range(5)) for t in range(7))
             assert last[kind] == points * sum(chains)
         else:
-            assert last[kind] == 7 * calls
+            each = calls if callable(calls) else lambda _, calls=calls: calls
+            assert last[kind] == sum(map(each, range(7)))
 
 
 @every

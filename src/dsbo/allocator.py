@@ -1,10 +1,13 @@
-"""Let the C library keep the memory that every iteration gives back and asks for again."""
+"""Memory: keep what every iteration gives back and asks for again, refuse what cannot fit."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 from functools import cache
+
+import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEEP = 2**31 - 1
@@ -22,3 +25,26 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, KEEP)
         libc.mallopt(M_TRIM_THRESHOLD, KEEP)
+
+
+def require(needed: int, what: str, device: torch.device) -> None:
+    """Raise a MemoryError if ``needed`` bytes are more than the device has altogether.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes.
+    what : str
+        What they are for, in words.
+    device : torch.device
+        Where.
+    """
+    if device.type == "cuda":
+        held = torch.cuda.mem_get_info(device)[1]
+    else:
+        held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > held:
+        raise MemoryError(
+            f"{what} need {needed} bytes ({needed / 1e9:.3g} GB), more than the {held / 1e9:.3g} "
+            "GB there are; use a method that sends vectors, such as SPARKLE or DSOBA"
+        )

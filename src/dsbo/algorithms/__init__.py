@@ -2,11 +2,16 @@
 
 from dsbo.algorithms.base import Algorithm
 from dsbo.algorithms.diamond import DIAMOND
+from dsbo.algorithms.dsbo import DSBO
 from dsbo.algorithms.dsgd import DSGD, GTSGD, MSGD
 from dsbo.algorithms.dsoba import DSOBA
+from dsbo.algorithms.interact import INTERACT, SVRINTERACT
+from dsbo.algorithms.lopa import LOPA, LOPAGT
 from dsbo.algorithms.madsbo import MADSBO
 from dsbo.algorithms.mdbo import MDBO, VRDBO
 from dsbo.algorithms.single_level import SingleLevelDSGD
+from dsbo.algorithms.slam import SLAM
+from dsbo.algorithms.sldbo import SLDBO
 from dsbo.algorithms.soba import SOBA
 from dsbo.algorithms.sparkle import SPARKLE
 
@@ -20,6 +25,13 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "msgd": MSGD,
     "gtsgd": GTSGD,
     "dsgd": DSGD,
+    "interact": INTERACT,
+    "svr_interact": SVRINTERACT,
+    "sldbo": SLDBO,
+    "lopa": LOPA,
+    "lopa_gt": LOPAGT,
+    "dsbo": DSBO,
+    "slam": SLAM,
     "soba": SOBA,
     "single_level": SingleLevelDSGD,
 }
@@ -27,14 +39,21 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
 __all__ = [
     "ALGORITHMS",
     "DIAMOND",
+    "DSBO",
     "DSGD",
     "DSOBA",
     "GTSGD",
+    "INTERACT",
+    "LOPA",
+    "LOPAGT",
     "MADSBO",
     "MDBO",
     "MSGD",
+    "SLAM",
+    "SLDBO",
     "SOBA",
     "SPARKLE",
+    "SVRINTERACT",
     "VRDBO",
     "Algorithm",
     "SingleLevelDSGD",

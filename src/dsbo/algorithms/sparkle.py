@@ -155,15 +155,7 @@ class SPARKLE(Algorithm):
         """Raise a ValueError, with a remedy, if weights make a strategy unstable at any step."""
         strategies = (self.upper, self.lower, self.auxiliary)
         for level, strategy, W in zip("xyz", strategies, (x, y, z), strict=True):
-            growth = largest_root(W, strategy)
-            if growth >= 1 - 1e-9:
-                symmetric = np.allclose(W, W.T, rtol=0, atol=1e-12)
-                remedy = "mixing.lazy(W)" if symmetric else "the symmetric (W + W.T) / 2"
-                raise ValueError(
-                    f"{strategy} on {level} is unstable on these weights, whatever the step: a "
-                    f"mode grows by {growth:.4g} an iteration (lambda_min = {lambda_min(W):.4g}; "
-                    f"ED and EXTRA need more than -1/3 and symmetry); use {remedy}, or ATC-GT"
-                )
+            require_stable(W, strategy, level)
 
     def init(self, x: Tensor, y: Tensor) -> Corrected:
         """Return the start: x and y as given, the rest zero."""
@@ -197,3 +189,17 @@ def largest_root(W: Weights, strategy: str) -> float:
         return float(np.abs(values).max())
     split = np.sqrt(values.astype(complex) ** 2 - values)
     return float(max(np.abs(values + split).max(), np.abs(values - split).max()))
+
+
+def require_stable(W: Weights, strategy: str, level: str) -> None:
+    """Raise a ValueError, with a remedy, if the weights of a level make a strategy unstable."""
+    growth = largest_root(W, strategy)
+    if growth < 1 - 1e-9:
+        return
+    symmetric = np.allclose(W, W.T, rtol=0, atol=1e-12)
+    remedy = "mixing.lazy(W)" if symmetric else "the symmetric (W + W.T) / 2"
+    raise ValueError(
+        f"{strategy} on {level} is unstable on these weights, whatever the step: a mode grows by "
+        f"{growth:.4g} an iteration (lambda_min = {lambda_min(W):.4g}; ED and EXTRA need more than "
+        f"-1/3 and symmetry); use {remedy}, or ATC-GT"
+    )

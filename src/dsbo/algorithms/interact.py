@@ -1,0 +1,89 @@
+"""INTERACT and SVR-INTERACT: tracked hypergradients of personal lower levels.
+
+    x_i <- sum_j w_ij x_j - alpha_t u_i
+    y_i <- y_i - beta_t v_i
+    u_i <- sum_j w_ij u_j + p_i - p'_i
+
+p_i is an agent's own hypergradient and v_i = ∇₂g_i, at the newest x_i and y_i, a prime marks the
+previous iterate. INTERACT computes both afresh. SVR-INTERACT does so from q draws in every q-th
+iteration, and in between corrects both by one draw at the new and the old point:
+
+    p_i <- p'_i + q_i - q'_i,           v_i <- v'_i + ∇₂g_i - ∇₂g'_i
+
+Liu et al. 2022, from its abstract and the tables of others, not from its text: certain are the
+tracker, the correction, a restart every q iterations and what is sent. Both are meant for finite
+sums. The paper's INTERACT takes full gradients, which is the case here where a draw is everything;
+its restarts are full, here q draws. The paper inverts Hessians, here all K terms of a Neumann
+series stand for the inverse and leave (1 - mu/L)^K of it. Derived in book/table.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dsbo.algorithms.diamond import DIAMOND, Tracked
+from dsbo.algorithms.dsgd import GTSGD
+from dsbo.hypergrad import Chain
+from dsbo.schedules import Constant, Schedule
+from dsbo.world import World
+
+
+@dataclass(frozen=True)
+class INTERACT(GTSGD):
+    """Inner gradient descent, outer tracked gradient.
+
+    An iteration sends 2d numbers to each neighbour in one round and costs an agent one gradient
+    of f, one of g, one Jacobian and K - 1 Hessian products. See `Momenta` for the parameters.
+    """
+
+    full_sum: bool = True
+
+
+@dataclass(frozen=True)
+class SVRINTERACT(DIAMOND):
+    """INTERACT with recursive estimates that restart every q iterations.
+
+    An iteration sends 2d numbers to each neighbour in one round. It costs an agent what two
+    iterations of INTERACT cost, or q of them where it restarts.
+
+    Parameters
+    ----------
+    alpha, beta, K, L, full_sum
+        As in `Momenta`.
+    q : int
+        Iterations from restart to restart, and draws of a restart; for n samples the paper takes
+        the root of n.
+    """
+
+    eta: Schedule = field(default=Constant(0.0), init=False)
+    gamma: Schedule = field(default=Constant(0.0), init=False)
+    full_sum: bool = True
+    q: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.q, bool) or not isinstance(self.q, int) or self.q < 1:
+            raise ValueError(f"q must be a whole number of iterations, at least 1, got {self.q!r}")
+
+    def step(self, t: int, s: Tracked, w: World) -> Tracked:
+        """Return the State of iteration t + 1."""
+        if t % self.q:
+            return super().step(t, s, w)
+        p, v = self._restart(t, s, w)
+        x, u = w.mix(s.x, s.u)
+        u = u + p - s.p
+        return self.State(x - self.alpha(t) * u, s.y - self.beta(t) * v, p, v, u, s.x, s.y)
+
+    def _restart(self, t: int, s: Tracked, w: World) -> tuple[Tensor, Tensor]:
+        """Return the means of q independent estimates."""
+        xis, zetas = w.draw.xis(t, self.q), w.draw.zetas(t, self.q * (self.K + 1))
+        k = w.draw.chain(t, self.K).k
+        found = [
+            self.estimates(w, s.x, s.y, Chain(xi, tuple(zetas[self.q + b :: self.q]), k), zetas[b])
+            for b, xi in enumerate(xis)
+        ]
+        p, v = (torch.stack(parts).mean(0) for parts in zip(*found, strict=True))
+        return p, v

@@ -1,0 +1,74 @@
+"""SLAM: a linearised augmented Lagrangian for consensus on both levels.
+
+    y_i <- sum_j w_ij y_j - beta_t ∇₂g_i - e_i,         e_i <- e_i + y_i - sum_j w_ij y_j
+    x_i likewise with alpha_t and q_i
+
+A step on the Lagrangian of agents that must agree, with multipliers on the links and a penalty c on
+disagreement, is this step with W = I - alpha c (Laplacian): SPARKLE's EXTRA, at both levels. q is
+the Neumann estimate of an agent's own hypergradient, so the method rests where the mean of these
+is zero, as MDBO does; that is where ∇Φ is zero only if the lower Hessians of all agents agree.
+
+Lu et al. 2022, from its abstract and the tables of others, not from its text: certain are consensus
+by an augmented Lagrangian on both levels, the series, and what is sent. The order of the lines, and
+W given in place of alpha c, are reconstructed. Derived in book/table.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor
+
+from dsbo.algorithms.base import Momenta, Weights
+from dsbo.algorithms.sparkle import extra, require_stable
+from dsbo.schedules import Constant, Schedule
+from dsbo.world import World
+
+
+class WithMultipliers(NamedTuple):
+    """The variables, and what their multipliers add: ``x``, ``e_x [n, d]``, ``y``, ``e_y [n, p]``.
+
+    e is the sum of all disagreements so far.
+    """
+
+    x: Tensor
+    y: Tensor
+    e_x: Tensor
+    e_y: Tensor
+
+
+@dataclass(frozen=True)
+class SLAM(Momenta):
+    """Stochastic linearised augmented Lagrangian method, for a shared lower level.
+
+    An iteration sends d + p numbers to each neighbour, in two rounds, and costs an agent one
+    gradient of f, one of g, one Jacobian product and the Hessian products of a chain. The weights
+    must suit EXTRA.
+
+    Parameters
+    ----------
+    alpha, beta, K, L, full_sum
+        As in `Momenta`; eta and gamma are 1.
+    """
+
+    eta: Schedule = field(default=Constant(1.0), init=False)
+    gamma: Schedule = field(default=Constant(1.0), init=False)
+
+    State: ClassVar[type[WithMultipliers]] = WithMultipliers
+
+    def fits(self, x: Weights, y: Weights, z: Weights) -> None:
+        """Raise a ValueError, with a remedy, if weights make EXTRA unstable at any step."""
+        super().fits(x, y, z)
+        require_stable(x, "EXTRA", "x and y")
+
+    def init(self, x: Tensor, y: Tensor) -> WithMultipliers:
+        """Return the start: x and y as given, the rest zero."""
+        return self.State(x, y, x.new_zeros(x.shape), y.new_zeros(y.shape))
+
+    def step(self, t: int, s: WithMultipliers, w: World) -> WithMultipliers:
+        """Return the State of iteration t + 1."""
+        q, v = self.estimates(w, s.x, s.y, w.draw.chain(t, self.K), w.draw.zeta(t))
+        x, e_x = extra(w.mix, s.x, s.e_x, q, self.alpha(t))
+        y, e_y = extra(w.mix, s.y, s.e_y, v, self.beta(t))
+        return self.State(x, y, e_x, e_y)

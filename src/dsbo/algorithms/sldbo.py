@@ -1,0 +1,92 @@
+"""SLDBO: SOBA's three directions, each tracked, and z kept in a ball.
+
+    D_x = u_x,i - J_i z_i,    D_y = v_i,    D_z = H_i z_i - u_y,i
+    t_i <- sum_j w_ij t_j + D_i - D'_i                              for each of x, y and z
+    x_i <- sum_j w_ij x_j - alpha_t t_x,i,    y_i likewise with beta_t
+    z_i <- P(sum_j w_ij z_j - gamma_t t_z,i)
+
+P projects on the ball of a radius that bounds ‖z*‖. At rest every tracked mean direction is zero,
+so the rest is the solution however different agents are.
+
+Dong et al. 2025, from its abstract and reviews, not from its text: certain are one loop, tracking
+in place of bounds on heterogeneity, two products with second derivatives and the projection; the
+order of the lines, all directions at the same point, is reconstructed. Derived in book/table.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dsbo.algorithms.base import Algorithm
+from dsbo.schedules import Schedule
+from dsbo.world import World
+
+
+class TrackedXYZ(NamedTuple):
+    """The variables, and for each ``e``, what is to be added to a new direction to track it.
+
+    ``x`` and ``e_x`` are ``[n, d]``, the others ``[n, p]``; e is the mixed tracker less D'.
+    """
+
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    e_x: Tensor
+    e_y: Tensor
+    e_z: Tensor
+
+
+@dataclass(frozen=True)
+class SLDBO(Algorithm):
+    """Single-loop decentralized bilevel optimization, for a shared lower level.
+
+    An iteration sends 2(d + 2p) numbers to each neighbour in one round and costs an agent one
+    gradient of f, one of g, one Jacobian and one Hessian product.
+
+    Parameters
+    ----------
+    alpha, beta, gamma : float or Schedule
+        Steps of x, y and z.
+    radius : float
+        Bound on ‖z‖ of every agent, positive; the solution's z must be inside.
+    """
+
+    alpha: Schedule
+    beta: Schedule
+    gamma: Schedule
+    radius: float
+
+    State: ClassVar[type[TrackedXYZ]] = TrackedXYZ
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.radius > 0:
+            raise ValueError(f"radius must be positive, got {self.radius}")
+
+    def init(self, x: Tensor, y: Tensor) -> TrackedXYZ:
+        """Return the start: x and y as given, the rest zero."""
+        nought_x, nought_y = x.new_zeros(x.shape), y.new_zeros(y.shape)
+        return self.State(x, y, nought_y, nought_x, nought_y, nought_y)
+
+    def step(self, t: int, s: TrackedXYZ, w: World) -> TrackedXYZ:
+        """Return the State of iteration t + 1."""
+        u_x, u_y = w.f.grad(s.x, s.y, w.draw.xi(t))
+        _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
+        D = (u_x - Jz, v, Hz - u_y)
+        trackers = [e + own for e, own in zip((s.e_x, s.e_y, s.e_z), D, strict=True)]
+        x, y, z, *mixed = w.mix(s.x, s.y, s.z, *trackers)
+        t_x, t_y, t_z = trackers
+        z = _projected(z - self.gamma(t) * t_z, self.radius)
+        e_x, e_y, e_z = (moved - own for moved, own in zip(mixed, D, strict=True))
+        return self.State(x - self.alpha(t) * t_x, y - self.beta(t) * t_y, z, e_x, e_y, e_z)
+
+
+def _projected(z: Tensor, radius: float) -> Tensor:
+    """Return every row, shortened to the radius if it is longer."""
+    norm = torch.linalg.vector_norm(z, dim=1, keepdim=True)
+    shrink: Tensor = radius / norm.clamp(min=radius)
+    return z * shrink
