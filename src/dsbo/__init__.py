@@ -26,6 +26,7 @@ from dsbo.algorithms import (
     SVRINTERACT,
     VRDBO,
     Algorithm,
+    GossipDSBO,
     SingleLevelDSGD,
 )
 from dsbo.checkpoint import CheckpointError
@@ -60,6 +61,7 @@ __all__ = [
     "Dense",
     "Diverged",
     "FirstOrder",
+    "GossipDSBO",
     "Level",
     "Network",
     "PerLevel",
