@@ -32,7 +32,7 @@ from dsbo.algorithms import (
 from dsbo.checkpoint import CheckpointError
 from dsbo.claims import claim, refuted
 from dsbo.levels import FirstOrder, Level, SecondOrder
-from dsbo.network import Dense, Network, PerLevel, Sparse
+from dsbo.network import Dense, Network, OnePeer, PerLevel, Sparse
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.schedules import Power
@@ -64,6 +64,7 @@ __all__ = [
     "GossipDSBO",
     "Level",
     "Network",
+    "OnePeer",
     "PerLevel",
     "Power",
     "Problem",
