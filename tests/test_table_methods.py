@@ -4,7 +4,7 @@ import pytest
 import torch
 from cases import lazy_ring, quadratic, t2
 
-from dsbo import DSBO, LOPA, LOPAGT, SLDBO, Dense, run
+from dsbo import DSBO, LOPA, LOPAGT, SLDBO, Dense, GossipDSBO, run
 
 STEPS = {"alpha": 0.05, "beta": 0.08, "gamma": 0.08}
 
@@ -40,6 +40,8 @@ def test_matrices_that_do_not_fit_are_refused_with_their_bytes():
     bytes_ = 5 * 10 * 10**12 * 4
     with pytest.raises(MemoryError, match=f"need {bytes_} bytes.*SPARKLE or DSOBA"):
         DSBO(**STEPS).init(x, y)
+    with pytest.raises(MemoryError, match=r"Gossip-DSBO.*bytes.*SPARKLE or DSOBA"):
+        GossipDSBO(alpha=0.1, gamma=0.1, theta=0.1, copies=3, L=1.0).init(x, y)
 
 
 def test_dsbo_rests_nearer_the_solution_with_longer_loops_and_smaller_steps():

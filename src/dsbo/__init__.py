@@ -26,12 +26,13 @@ from dsbo.algorithms import (
     SVRINTERACT,
     VRDBO,
     Algorithm,
+    GossipDSBO,
     SingleLevelDSGD,
 )
 from dsbo.checkpoint import CheckpointError
 from dsbo.claims import claim, refuted
 from dsbo.levels import FirstOrder, Level, SecondOrder
-from dsbo.network import Dense, Network, PeerLost, Peers, PerLevel, Sparse
+from dsbo.network import Dense, Network, OnePeer, PeerLost, Peers, PerLevel, Sparse
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.schedules import Power
@@ -60,8 +61,10 @@ __all__ = [
     "Dense",
     "Diverged",
     "FirstOrder",
+    "GossipDSBO",
     "Level",
     "Network",
+    "OnePeer",
     "PeerLost",
     "Peers",
     "PerLevel",

@@ -5,6 +5,7 @@ from dsbo.algorithms.diamond import DIAMOND
 from dsbo.algorithms.dsbo import DSBO
 from dsbo.algorithms.dsgd import DSGD, GTSGD, MSGD
 from dsbo.algorithms.dsoba import DSOBA
+from dsbo.algorithms.gossip import GossipDSBO
 from dsbo.algorithms.interact import INTERACT, SVRINTERACT
 from dsbo.algorithms.lopa import LOPA, LOPAGT
 from dsbo.algorithms.madsbo import MADSBO
@@ -32,6 +33,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "lopa_gt": LOPAGT,
     "dsbo": DSBO,
     "slam": SLAM,
+    "gossip": GossipDSBO,
     "soba": SOBA,
     "single_level": SingleLevelDSGD,
 }
@@ -56,5 +58,6 @@ __all__ = [
     "SVRINTERACT",
     "VRDBO",
     "Algorithm",
+    "GossipDSBO",
     "SingleLevelDSGD",
 ]

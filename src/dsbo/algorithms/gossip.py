@@ -1,0 +1,119 @@
+"""Gossip-DSBO: moving averages of all derivatives, matrices among them, are mixed.
+
+    x_i <- sum_j w_ij x_j - alpha_t (s_i - J_i q_i)
+    y_i <- sum_j w_ij y_j - gamma_t v_i
+    s_i <- (1 - theta_t) sum_j w_ij s_j + theta_t u_x,i           r_i likewise with u_y
+    J_i <- (1 - theta_t) sum_j w_ij J_j + theta_t ∇²₁₂g_i         d × p
+    V_il <- (1 - theta_t) sum_j w_ij V_jl + theta_t ∇²₂₂g_i       p × p, K independent copies
+    q_i = 1/L sum_(k=0..K) prod_(l<=k) (I - V_il / L) r_i         with the averages of before
+
+Yang, Zhang and Wang 2022, from memory and reviews, not from its text: certain are the moving
+averages that are mixed, the K independent copies of the Hessian, the series and what is sent; the
+order of the lines is reconstructed, and the matrices are stored as they are sent, J by the rows of
+its transpose. Derived in book/table.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dsbo.algorithms.base import Algorithm
+from dsbo.allocator import require
+from dsbo.schedules import Schedule
+from dsbo.world import World
+
+
+class Averages(NamedTuple):
+    """The variables: iterates and the moving averages.
+
+    ``x`` and ``s`` are ``[n, d]``, ``y`` and ``r`` ``[n, p]``, ``J`` ``[n, p d]`` and ``V``
+    ``[n, K p p]``.
+    """
+
+    x: Tensor
+    y: Tensor
+    s: Tensor
+    r: Tensor
+    J: Tensor
+    V: Tensor
+
+
+@dataclass(frozen=True)
+class GossipDSBO(Algorithm):
+    """Bilevel optimization by mixed Jacobians and Hessians, for a shared lower level.
+
+    An iteration sends 2d + 2p + dp + K p² numbers to each neighbour in one round and costs an
+    agent one gradient of f, one of g, p Jacobian and K p Hessian products.
+
+    Parameters
+    ----------
+    alpha, gamma : float or Schedule
+        Steps of x and y.
+    theta : float or Schedule
+        Weight of the newest derivatives in the moving averages, in [0, 1].
+    copies : int
+        K, independent Hessians and terms of the series after the first, at least 1.
+    L : float
+        Bound on the largest eigenvalue of every lower Hessian.
+
+    Raises
+    ------
+    MemoryError
+        When run, if the agents' matrices do not fit into memory.
+    """
+
+    alpha: Schedule
+    gamma: Schedule
+    theta: Schedule
+    copies: int
+    L: float
+
+    State: ClassVar[type[Averages]] = Averages
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.copies, bool) or not isinstance(self.copies, int) or self.copies < 1:
+            raise ValueError(f"copies must be a whole number, at least 1, got {self.copies!r}")
+        if not 0 < self.L < float("inf"):
+            raise ValueError(f"L must bound the lower Hessians, so be positive, got {self.L}")
+
+    def init(self, x: Tensor, y: Tensor) -> Averages:
+        """Return the start: x and y as given, all averages zero."""
+        (n, d), p = x.shape, y.shape[1]
+        numbers = p * d + self.copies * p * p
+        needed = 2 * n * numbers * x.element_size()  # the averages and what is new
+        require(needed, f"Gossip-DSBO's {numbers} numbers in matrices of {n} agents", x.device)
+        J, V = x.new_zeros(n, p * d), x.new_zeros(n, self.copies * p * p)
+        return self.State(x, y, x.new_zeros(n, d), y.new_zeros(n, p), J, V)
+
+    def step(self, t: int, s: Averages, w: World) -> Averages:
+        """Return the State of iteration t + 1."""
+        zeta, theta = w.draw.zeta(t), self.theta(t)
+        new = *w.f.grad(s.x, s.y, w.draw.xi(t)), *self._matrices(t, s, w, zeta)
+        _, v = w.g.grad(s.x, s.y, zeta)
+        q = self._series(s)
+        Jq = (q[:, None] @ s.J.reshape(len(q), q.shape[1], -1))[:, 0]
+        x, y, *mixed = w.mix(*s)
+        averages = (old.lerp(fresh, theta) for old, fresh in zip(mixed, new, strict=True))
+        return self.State(x - self.alpha(t) * (s.s - Jq), y - self.gamma(t) * v, *averages)
+
+    def _matrices(self, t: int, s: Averages, w: World, zeta: Any) -> tuple[Tensor, Tensor]:
+        """Return ∇²₁₂g by the rows of its transpose, and K independent ∇²₂₂g."""
+        units = [unit.expand_as(s.y) for unit in torch.eye(s.y.shape[1]).to(s.y)]
+        J = torch.cat([w.g.jac(s.x, s.y, zeta, unit) for unit in units], dim=1)
+        samples = w.draw.zetas(t, self.copies)
+        rows = [w.g.hess(s.x, s.y, sample, unit) for sample in samples for unit in units]
+        return J, torch.cat(rows, dim=1)
+
+    def _series(self, s: Averages) -> Tensor:
+        """Return q, ``[n, p]``: the averaged inverse Hessian times r."""
+        n, p = s.y.shape
+        total = term = s.r / self.L
+        for V in s.V.reshape(n, self.copies, p, p).unbind(1):
+            term = term - (V @ term[..., None])[..., 0] / self.L
+            total = total + term
+        return total
