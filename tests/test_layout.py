@@ -20,7 +20,7 @@ LAYERS = (
     {"claims", "levels", "mixing"},
     {"data", "hypergrad", "network"},
     {"algorithms", "problems", "world"},
-    {"checkpoint", "metrics", "provenance", "run", "trace"},
+    {"checkpoint", "conformance", "metrics", "provenance", "run", "trace"},
     {"experiments"},
     {"__main__", "plots"},
 )

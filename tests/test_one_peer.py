@@ -1,46 +1,74 @@
-"""One neighbour a round, and the exact average after log2 N of them."""
+"""One peer a round: the exact average after a cycle, one message an agent, the same on resuming."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from cases import STEPS, quadratic
+from cases import quadratic
 
-from dsbo import DSOBA, OnePeer, run
+from dsbo import DSOBA, SPARKLE, OnePeer, run
 
-
-@pytest.mark.parametrize(("N", "exact"), [(2, True), (4, True), (16, True), (6, False)])
-def test_a_period_averages_exactly_for_powers_of_two(N, exact):
-    x = torch.randn(N, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    sent = Counter()
-    mix, rows = OnePeer(N).mixer(x, sent), x
-    period = int(np.ceil(np.log2(N)))
-    for k in range(period):
-        assert float((rows - x.mean(0)).abs().max()) > 1e-3, f"already after {k} rounds"
-        (rows,) = mix(rows)
-    gap = float((rows - x.mean(0)).abs().max())
-    assert gap < 1e-14 if exact else gap > 1e-3
-    assert sent == {"rounds": period, "floats": period * N * 3}
+STEPS = {"alpha": 0.05, "beta": 0.08, "gamma": 0.08}
+TRACKED = dict.fromkeys(("upper", "lower", "auxiliary"), "ATC-GT")
 
 
-def test_agent_i_hears_i_plus_a_power_of_two():
-    first, second = OnePeer(4).rounds
-    assert first[0].tolist() == [0.5, 0.5, 0, 0]
-    assert second[1].tolist() == [0, 0.5, 0, 0.5]
+def after_a_cycle(N):
+    x = torch.randn(N, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    network, sent = OnePeer(N), Counter()
+    mix, now = network.mixer(x, sent), x
+    for _ in network.cycle:
+        (now,) = mix(now)
+    return x, now, sent
 
 
-def test_a_resumed_run_goes_on_with_its_neighbour(tmp_path):
+@pytest.mark.parametrize("N", [2, 4, 8, 32])
+def test_a_cycle_averages_a_power_of_two_exactly(N):
+    x, now, sent = after_a_cycle(N)
+    assert sent["rounds"] == np.log2(N)
+    assert sent["floats"] == N * 3 * np.log2(N)
+    np.testing.assert_allclose(now, x.mean(0).expand(N, 3), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("N", [3, 6, 10])
+def test_a_cycle_of_others_keeps_the_average_and_is_not_it(N):
+    x, now, _ = after_a_cycle(N)
+    np.testing.assert_allclose(now.mean(0), x.mean(0), rtol=0, atol=1e-14)
+    assert float((now - x.mean(0)).norm()) > 1e-2
+
+
+def test_agents_listen_backwards_around_the_circle_in_an_order_that_changes():
+    orders = set()
+    for cycle in range(20):
+        sent = Counter(rounds=2 * cycle)
+        mix = OnePeer(4).mixer(torch.zeros(1), sent)
+        heard = [int(row[0].argmax()) for row in (mix(torch.eye(4))[0][[3]][:, :3] for _ in "ab")]
+        orders.add(tuple(heard))
+    assert orders == {(2, 1), (1, 2)}
+
+
+def test_tracking_over_one_peer_is_exact_and_dsoba_is_not():
+    _, problem = quadratic(N=8)
+    want = problem.solution()
+    found = [
+        run(method, problem, OnePeer(8), steps=1500, record=1500).state
+        for method in (SPARKLE(**STEPS, **TRACKED), DSOBA(**STEPS))
+    ]
+    errors = [float((s.x - want.x).abs().max()) for s in found]
+    assert errors[0] < 1e-9
+    assert errors[1] > 1e-3
+
+
+def test_resuming_in_the_middle_of_a_cycle_goes_on_with_its_peer(tmp_path):
     _, problem = quadratic(N=8, noise=0.5)
-    network = OnePeer(8)
-    whole = run(DSOBA(**STEPS), problem, network, steps=20, record=5)
-    run(DSOBA(**STEPS), problem, network, steps=10, record=5, checkpoint=tmp_path)
-    resumed = run(
-        DSOBA(**STEPS), problem, network, steps=20, record=5, checkpoint=tmp_path, resume=True
-    )
-    assert all(torch.equal(a, b) for a, b in zip(whole.state, resumed.state, strict=True))
+    method = DSOBA(**STEPS)
+    whole = run(method, problem, OnePeer(8), steps=12)
+    run(method, problem, OnePeer(8), steps=7, record=1, checkpoint=tmp_path)
+    again = run(method, problem, OnePeer(8), steps=12, record=1, checkpoint=tmp_path, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state, again.state, strict=True))
 
 
-def test_a_lone_agent_is_refused():
-    with pytest.raises(ValueError, match="give N >= 2"):
-        OnePeer(1)
+@pytest.mark.parametrize(("N", "error"), [(1, ValueError), (True, TypeError), (4.0, TypeError)])
+def test_agents_without_peers_are_refused(N, error):
+    with pytest.raises(error, match="N"):
+        OnePeer(N)

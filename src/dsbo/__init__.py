@@ -6,7 +6,7 @@ each knowing only its own losses and talking to its neighbours.
 >>> from dsbo import DSOBA, Dense, graphs, mixing, problems, run
 """
 
-from dsbo import graphs, hypergrad, mixing, problems, schedules
+from dsbo import conformance, graphs, hypergrad, mixing, problems, schedules
 from dsbo.algorithms import (
     DIAMOND,
     DSBO,
@@ -76,6 +76,7 @@ __all__ = [
     "Trace",
     "TraceError",
     "claim",
+    "conformance",
     "graphs",
     "hypergrad",
     "mixing",

@@ -1,28 +1,33 @@
-"""Exponential graph, one neighbour a round."""
+"""One neighbour a round, and another one every round."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo import mixing
 from dsbo.network.base import CountingMixer, Network
 
 
 @dataclass(frozen=True, eq=False)
 class OnePeer(Network):
-    """In round k agent i averages with agent i + 2^k alone, and after log2 N rounds k is 0 again.
+    """The exponential graph, one of its steps a round: agent i listens to i - 1, i - 2, i - 4, ….
 
-    If N is a power of two, log2 N rounds are an exact average, for one message an agent and round.
-    W is the mean of the weights over a period, and rho that of W. The round is the number of rounds
-    counted so far, so a resumed run goes on with its neighbour; in a `PerLevel` the rounds of all
-    levels count. Ying et al. 2021.
+        round r:  x_i <- (x_i + x_j) / 2,    j = i - 2^k modulo N,    k one of 0, …, ⌈log₂ N⌉ - 1
+
+    A round costs an agent one message, whatever N is. A cycle of ⌈log₂ N⌉ rounds goes through all
+    k, and if N is a power of two it gives everybody the exact average. Every cycle has an order of
+    its own, a function of its number: in a fixed order a method with as many rounds an iteration
+    would let each variable meet one peer only, for ever. Rounds are counted over the run, so that
+    a run that resumes goes on where it was. ``W`` holds the mean of a cycle's weights, and ``rho``
+    is its mixing rate. Ying et al. 2021, with the order drawn.
+
+    Every round's weights are doubly stochastic, so D-SOBA and the tracking methods may use them.
+    Exact diffusion, EXTRA and SLAM are derived for weights that stay; what they check is ``W``.
 
     Parameters
     ----------
@@ -31,48 +36,52 @@ class OnePeer(Network):
 
     Raises
     ------
-    ValueError
-        If N is smaller.
+    TypeError, ValueError
+        If N is not a whole number, or smaller than 2.
 
     Examples
     --------
-    >>> x = torch.arange(4.0)[:, None]
-    >>> mix = OnePeer(4).mixer(x, Counter())
-    >>> mix(*mix(x))[0].ravel()
-    tensor([1.5000, 1.5000, 1.5000, 1.5000])
+    >>> OnePeer(8).links
+    8
+    >>> len(OnePeer(8).cycle)
+    3
     """
 
     W: NDArray[np.float64] = field(init=False)
     N: int
 
     def __post_init__(self) -> None:
+        if isinstance(self.N, bool) or not isinstance(self.N, int):
+            raise TypeError(f"N must be a whole number, got {self.N!r}; use int(N)")
         if self.N < 2:
-            raise ValueError(f"one peer needs another agent, but N = {self.N}; give N >= 2")
-        object.__setattr__(self, "W", mixing.check(self.rounds.mean(axis=0)))
+            raise ValueError(f"N = {self.N} agents have no peers; give N >= 2")
+        object.__setattr__(self, "W", np.mean(self.cycle, axis=0))
+        super().__post_init__()
 
-    @cached_property
-    def rounds(self) -> NDArray[np.float64]:
-        """Weights ``[log2 N, N, N]`` of every round of a period, log2 N rounded up."""
+    @property
+    def cycle(self) -> list[NDArray[np.float64]]:
+        """The weights ``[N, N]`` of a cycle's rounds, in the order of k."""
         one = np.eye(self.N)
-        hops = [2**k for k in range((self.N - 1).bit_length())]
-        return np.stack([(one + np.roll(one, hop, axis=1)) / 2 for hop in hops])
+        steps = range((self.N - 1).bit_length())
+        return [(one + np.roll(one, 2**k, axis=0)) / 2 for k in steps]
 
-    @cached_property
+    @property
     def links(self) -> int:
-        """Messages of a round: one an agent."""
+        """Ordered pairs of agents between which a message travels in a round: N."""
         return self.N
 
     def mixer(self, like: Tensor, sent: Counter[str]) -> CountingMixer:
-        """Return the mixer, whose weights change with the rounds in ``sent``."""
-        rounds = torch.as_tensor(self.rounds, dtype=like.dtype, device=like.device)
-        return TurningMixer(rounds, self.links, sent)
+        """Return the mixer for tensors of the dtype and device of ``like``."""
+        weights = [torch.as_tensor(W, dtype=like.dtype, device=like.device) for W in self.cycle]
+        return CyclingMixer(weights, self.links, sent)
 
 
-@dataclass(frozen=True, eq=False)
-class TurningMixer(CountingMixer):
-    """Multiply by the weights of the round, and count it."""
+class CyclingMixer(CountingMixer):
+    """Multiply by the weights of the round, and count it and the numbers sent."""
 
     def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
         """Return the weights of this round times each of ``rows [N, p]``."""
-        now = self.weights[self.sent["rounds"] % len(self.weights)]
-        return CountingMixer(now, self.links, self.sent)(*rows)
+        cycle, place = divmod(self.sent["rounds"], len(self.weights))
+        k = np.random.default_rng(cycle).permutation(len(self.weights))[place]
+        weights = self.weights[k]
+        return CountingMixer(weights, self.links, self.sent)(*rows)
