@@ -237,7 +237,8 @@ def _results(children: list[tuple[BaseProcess, Connection]], timeout: float) -> 
             if isinstance(error, PeerLost) and error.rank is not None:
                 children[error.rank][0].kill()
     if errors:
-        raise min(errors.values(), key=_telling)
+        # Of errors that tell as much that of the lowest rank, for rank 0 knows of all agents.
+        raise min((errors[rank] for rank in sorted(errors)), key=_telling)
     return [values[rank] for rank in range(len(children))]
 
 
