@@ -26,7 +26,7 @@ from dsbo.schedules import Constant, Schedule
 from dsbo.world import World
 
 
-class WithMultipliers(NamedTuple):
+class Multiplied(NamedTuple):
     """The variables, and what their multipliers add: ``x``, ``e_x [n, d]``, ``y``, ``e_y [n, p]``.
 
     e is the sum of all disagreements so far.
@@ -55,18 +55,18 @@ class SLAM(Momenta):
     eta: Schedule = field(default=Constant(1.0), init=False)
     gamma: Schedule = field(default=Constant(1.0), init=False)
 
-    State: ClassVar[type[WithMultipliers]] = WithMultipliers
+    State: ClassVar[type[Multiplied]] = Multiplied
 
     def fits(self, x: Weights, y: Weights, z: Weights) -> None:
         """Raise a ValueError, with a remedy, if weights make EXTRA unstable at any step."""
         super().fits(x, y, z)
         require_stable(x, "EXTRA", "x and y")
 
-    def init(self, x: Tensor, y: Tensor) -> WithMultipliers:
+    def init(self, x: Tensor, y: Tensor) -> Multiplied:
         """Return the start: x and y as given, the rest zero."""
         return self.State(x, y, x.new_zeros(x.shape), y.new_zeros(y.shape))
 
-    def step(self, t: int, s: WithMultipliers, w: World) -> WithMultipliers:
+    def step(self, t: int, s: Multiplied, w: World) -> Multiplied:
         """Return the State of iteration t + 1."""
         q, v = self.estimates(w, s.x, s.y, w.draw.chain(t, self.K), w.draw.zeta(t))
         x, e_x = extra(w.mix, s.x, s.e_x, q, self.alpha(t))
