@@ -27,6 +27,7 @@ CONFORMANCE = "tests/test_conformance.py"
 HYPERGRAD = "tests/test_hypergrad.py"
 LEVELS = "tests/test_levels.py"
 MIXING = "tests/test_mixing.py"
+PEERS = "tests/test_peers.py::test_"
 PROBLEMS = "tests/test_problems.py"
 SOFTMAX = "tests/test_softmax.py"
 SPARKLE_TESTS = "tests/test_sparkle.py"
@@ -58,6 +59,8 @@ H, L, M = "src/dsbo/hypergrad.py", "src/dsbo/levels.py", "src/dsbo/mixing.py"
 A = "src/dsbo/algorithms/"
 DSOBA, SOBA, DIAMOND = A + "dsoba.py", A + "soba.py", A + "diamond.py"
 SPARKLE = A + "sparkle.py"
+NETWORK_PEERS = "src/dsbo/network/peers.py"
+SAME_BITS = PEERS + "processes_give_the_same_bits_as_none"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
 MUTANTS = (
     Mutant(
@@ -148,6 +151,25 @@ MUTANTS = (
         "network: sparse W transposed", "src/dsbo/network/sparse.py",
         "np.stack(np.nonzero(self.W))", "np.stack(np.nonzero(self.W.T))",
         ("tests/test_mixing.py", CONFORMANCE, "tests/test_run.py"),
+    ),
+    Mutant(
+        "peers: every neighbour takes the first one's weight", NETWORK_PEERS,
+        "alpha=w)", "alpha=weight)", (PEERS + "processes_equal_the_matrix",),
+    ),
+    Mutant(
+        "peers: own rows are summed before those that arrive", NETWORK_PEERS,
+        "for j in np.flatnonzero(network.W[i])]",
+        "for j in sorted(np.flatnonzero(network.W[i]), key=lambda j: j not in self.held)]",
+        (SAME_BITS,),
+    ),
+    Mutant(
+        "peers: derivatives depend on how many agents are here", NETWORK_PEERS,
+        "return False", "return True", (SAME_BITS,),
+    ),
+    Mutant(
+        "peers: rows are sent that no weight asks for", NETWORK_PEERS,
+        "np.flatnonzero(part.any(axis=0))", "range(part.shape[1])",
+        (PEERS + "only_rows_that_are_asked_for_cross",),
     ),
     Mutant("dsoba: sign of u_y", DSOBA, "Hz - u_y, alpha=c", "Hz + u_y, alpha=c"),
     Mutant("dsoba: sign of Jz", DSOBA, "u_x - Jz, theta", "u_x + Jz, theta"),
