@@ -258,7 +258,7 @@ MUTANTS = (
         "S, mixed = mix(S, T)\n    return S - a * T,",
     ),
     Mutant(
-        "sparkle: z at the old y", SPARKLE,
+        "sparkle: sign of u_y in the direction of z", SPARKLE,
         "w.g.hess(s.x, y, zeta, s.z)\n        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, Hz - u_y",
         "w.g.hess(s.x, y, zeta, s.z)\n        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, Hz + u_y",
     ),

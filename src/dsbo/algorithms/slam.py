@@ -6,7 +6,7 @@
 A step on the Lagrangian of agents that must agree, with multipliers on the links and a penalty c on
 disagreement, is this step with W = I - alpha c (Laplacian): SPARKLE's EXTRA, at both levels. q is
 the Neumann estimate of an agent's own hypergradient, so the method rests where the mean of these
-is zero, as MDBO does; that is where ∇Φ is zero only if the lower Hessians of all agents agree.
+is zero, as MDBO does; that is where ∇Φ is zero if the second derivatives of all g_i agree.
 
 Lu et al. 2022, from its abstract and the tables of others, not from its text: certain are consensus
 by an augmented Lagrangian on both levels, the series, and what is sent. The order of the lines, and

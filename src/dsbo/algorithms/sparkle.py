@@ -17,9 +17,9 @@ A strategy moves the iterate S of a level along a direction G and is one choice 
     non-ATC-GT    I     I - W         W²     two
 
 Every B vanishes on agents that agree, so all rest at the solution however different they are. The
-forms below need no root of a matrix and keep one vector e a level besides S. In single precision
-the tracking forms stay at the solution; ED and EXTRA drift off with the rounding of the weights,
-unless these are powers of two, as the (1/2, 1/4, 1/4) of a ring.
+forms below need no root of a matrix and keep one vector e a level besides S. They stay at the
+solution in single precision too, since networks mix what differs: agents that agree stay as they
+are, whatever the rounding of the weights.
 
 Zhu et al. 2024, from the abstract and the single-level framework of Alghunaim and Yuan 2022, not
 from the paper's text: certain are the strategies and their A, B, C; the order of the levels, each

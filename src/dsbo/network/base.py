@@ -110,4 +110,10 @@ class CountingMixer:
         """Return the weights times each of ``rows [N, p]``."""
         self.sent["rounds"] += 1
         self.sent["floats"] += self.links * sum(row.shape[1] for row in rows)
-        return tuple(torch.mm(self.weights, row) for row in rows)
+        return tuple(self._mixed(row) for row in rows)
+
+    def _mixed(self, row: Tensor) -> Tensor:
+        if row.dtype == torch.float64:
+            return torch.mm(self.weights, row)
+        # Rounded weights do not sum to one, so only what differs between agents is multiplied.
+        return torch.mm(self.weights, row - row[:1]).add_(row[:1])

@@ -117,6 +117,13 @@ class PeerMixer:
         for i in agents:
             (j, weight), *others = self.terms[i]
             for k, target in enumerate(part[i - self.held.start] for part in mixed):
-                torch.mul(known[j][k], weight, out=target)
-                for neighbour, w in others:
-                    target.add_(known[neighbour][k], alpha=w)
+                if target.dtype == torch.float64:
+                    torch.mul(known[j][k], weight, out=target)
+                    for neighbour, w in others:
+                        target.add_(known[neighbour][k], alpha=w)
+                    continue
+                # Rounded weights do not sum to one, so only differences are multiplied.
+                own = known[i][k]
+                target.copy_(own)
+                for neighbour, w in self.terms[i]:
+                    target.add_(known[neighbour][k] - own, alpha=w)
