@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from dsbo.experiments import a9a, ablations, cleaning, logistic, meta, nonlinear, tuning
+from dsbo.experiments import a9a, ablations, cleaning, logistic, meta, nonlinear, sparkle, tuning
 from dsbo.experiments.jobs import Job
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "logistic",
     "meta",
     "nonlinear",
+    "sparkle",
     "tuning",
 ]
 
@@ -63,6 +64,12 @@ EXPERIMENTS = {
         ablations.size_jobs,
     ),
     "nonlinear": Experiment(nonlinear.TITLE, nonlinear.SCALES, nonlinear.jobs),
+    "sparkle": Experiment(sparkle.TITLE, sparkle.SCALES, sparkle.jobs),
+    "sparkle-tuning": Experiment(
+        "The runs that chose the steps of sparkle, on held-out seeds",
+        {name: sparkle.SCALES[name] for name in ("quick", "paper")},
+        sparkle.tuning_jobs,
+    ),
     "meta": Experiment(meta.TITLE, meta.SCALES, meta.jobs),
     "meta-tuning": Experiment(
         "The runs that chose the steps of meta, on held-out seeds", meta.SCALES, meta.tuning_jobs

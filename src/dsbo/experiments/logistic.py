@@ -60,7 +60,6 @@ GRIDS = {name: tuning.grid(alphas=(3.0, 10.0), betas=betas) for name, betas in B
 FIRST_ORDER = "D-SOBA-FO"
 """D-SOBA with one-sided differences at its default δ and the steps of D-SOBA."""
 
-"""What the tuner chose, by data set and heterogeneity; the chapter compares it with the record."""
 
 TUNED: dict[tuple[str, str], dict[str, Steps]] = {
     ("synthetic", "mild"): {
