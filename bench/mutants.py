@@ -263,6 +263,14 @@ MUTANTS = (
         "w.g.hess(s.x, y, zeta, s.z)\n        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, Hz + u_y",
     ),
     Mutant(
+        "sparkle: u at the old y", SPARKLE,
+        "u_x, u_y = w.f.grad(s.x, y, xi)", "u_x, u_y = w.f.grad(s.x, s.y, xi)",
+    ),
+    Mutant(
+        "sparkle: h with the old z", SPARKLE,
+        "w.g.jac(s.x, y, zeta, z)", "w.g.jac(s.x, y, zeta, s.z)",
+    ),
+    Mutant(
         "sparkle: y mixed over the graph of x", SPARKLE,
         "lower(w.mix_y,", "lower(w.mix,", (SPARKLE_TESTS,),
     ),

@@ -124,6 +124,7 @@ CASES = {
     "sparkle ED": corrected("ED", "ED", "ED", 3 + 2 * 4),
     "sparkle EXTRA": corrected("EXTRA", "EXTRA", "EXTRA", 3 + 2 * 4),
     "sparkle ATC": corrected("ATC-GT", "ATC-GT", "ATC-GT", 2 * (3 + 2 * 4), rounds=6),
+    "sparkle GT": corrected("non-ATC-GT", "semi-ATC-GT", "ATC-GT", 2 * (3 + 2 * 4), rounds=4),
     "sparkle mixed": corrected("semi-ATC-GT", "ED", "EXTRA", 2 * 3 + 2 * 4),
     "sparkle mixed GT": corrected("EXTRA", "non-ATC-GT", "semi-ATC-GT", 3 + 2 * 2 * 4),
     "madsbo": Case(
@@ -189,10 +190,17 @@ personal_lower = of(
 )
 
 
+def needs_symmetry(algorithm):
+    """Whether a run refuses directed weights."""
+    if not isinstance(algorithm, SPARKLE):
+        return isinstance(algorithm, SLAM)
+    return not {algorithm.upper, algorithm.lower, algorithm.auxiliary}.isdisjoint({"ED", "EXTRA"})
+
+
 def weights(case, N, directed=False):
     if case.algorithm.centralised:
         return mixing.average(N)
-    if isinstance(case.algorithm, SPARKLE | SLAM):
+    if needs_symmetry(case.algorithm):
         return mixing.lazy(mixing.lazy(doubly_stochastic(N, seed=N, directed=False)))
     return doubly_stochastic(N, seed=N, directed=directed)
 

@@ -37,7 +37,7 @@ def test_lopas_tracker_keeps_the_mean():
 
 def test_matrices_that_do_not_fit_are_refused_with_their_bytes():
     x, y = torch.zeros(1, 10**6).expand(10, -1), torch.zeros(1, 10**6).expand(10, -1)
-    bytes_ = 5 * 10 * 10**12 * 4
+    bytes_ = 16 * 10 * 10**12 * 4
     with pytest.raises(MemoryError, match=f"need {bytes_} bytes.*SPARKLE or DSOBA"):
         DSBO(**STEPS).init(x, y)
     with pytest.raises(MemoryError, match=r"Gossip-DSBO.*bytes.*SPARKLE or DSOBA"):

@@ -25,8 +25,9 @@ from dsbo.allocator import require
 from dsbo.schedules import Schedule
 from dsbo.world import World
 
-MATRICES = 5
-"""Q, D, S, the S of before and J."""
+MATRICES = 16
+"""That an agent holds at the peak of an iteration, measured: Q, D, S, the S of before, J, what is
+mixed, and the columns and rows that S and J are put together from."""
 
 
 class WithMatrix(NamedTuple):
