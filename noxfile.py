@@ -131,6 +131,8 @@ def records(session: nox.Session) -> None:
         ("logistic-theta", "paper", ""),
         ("logistic-size", "paper", ""),
         ("nonlinear", "paper", ""),
+        ("sparkle-tuning", "paper", ""),
+        ("sparkle", "paper", ""),
     ):
         # Printed steps of meta and too large candidates of logistic diverge, which exits with 3.
         session.run(

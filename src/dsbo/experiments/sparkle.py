@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from dsbo.algorithms import DSOBA, SPARKLE, Algorithm
@@ -17,10 +17,10 @@ from dsbo.experiments import cleaning, tuning
 from dsbo.experiments.jobs import Job, Start
 from dsbo.experiments.tuning import HELD_OUT, Steps
 from dsbo.network import PerLevel
-from dsbo.schedules import Power, Schedule
+from dsbo.schedules import Power
 
 TITLE = "SPARKLE against D-SOBA: cleaning over a sparse graph, another graph for each level"
-Make = Callable[[float, Schedule, float, float], Algorithm]
+Make = Callable[..., Algorithm]
 
 
 def _sparkle(lower: str, upper: str) -> Make:
@@ -34,6 +34,7 @@ METHODS: dict[str, Make] = {
     "SPARKLE-ED-GT": _sparkle("ED", "ATC-GT"),
 }
 """The last is exact diffusion on y and z, tracking on x."""
+PURE = ("D-SOBA", "SPARKLE-ED", "SPARKLE-GT")
 SPARSE, DENSE = "adjusted ring", "complete"
 PLACES = {"everywhere": (SPARSE, SPARSE), "x": (SPARSE, DENSE), "y, z": (DENSE, SPARSE)}
 PLACES["nowhere"] = (DENSE, DENSE)
@@ -72,8 +73,16 @@ class Settings:
 
 SCALES = {
     "paper": Settings(cleaning.SCALES["paper"]),
-    "quick": Settings(cleaning.SCALES["quick"], rates=(0.2,), steps=100, record=20, seeds=(0,)),
-    "digits": Settings(cleaning.SCALES["digits"], rates=(0.2,), steps=100, record=20, seeds=(0,)),
+    **{
+        name: Settings(
+            replace(cleaning.SCALES[name], hidden=50),
+            rates=(0.2,),
+            steps=100,
+            record=20,
+            seeds=(0,),
+        )
+        for name in ("quick", "digits")
+    },
 }
 """``quick`` is what a page runs, ``digits`` what it runs where Fashion-MNIST cannot be had."""
 NOT_TOLD = ("rates", "graphs", "seeds", "steps", "record", "alpha", *cleaning.BETA.values())
@@ -81,14 +90,26 @@ NOT_TOLD = ("rates", "graphs", "seeds", "steps", "record", "alpha", *cleaning.BE
 
 
 def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs: every method at every rate, then SPARKLE-ED with the graphs moved."""
+    """Return the runs.
+
+    At the first rate every method, and SPARKLE-ED with the sparse graph at other places; at the
+    others what is not a mixture.
+    """
     seeds = settings.seeds if seeds is None else tuple(seeds)
-    cells = [(method, "everywhere", rate) for rate in settings.rates for method in METHODS]
-    cells += [("SPARKLE-ED", place, settings.rates[0]) for place in PLACES if place != "everywhere"]
+    first, *others = settings.rates
+    cells = [(method, "everywhere", first) for method in METHODS]
+    cells += [("SPARKLE-ED", place, first) for place in PLACES if place != "everywhere"]
+    cells += [(method, "everywhere", rate) for rate in others for method in PURE]
     return [
-        job(settings, method, place, rate, TUNED[method], seed)
+        job(settings, method, place, rate, tuned(method, settings.task), seed)
         for (method, place, rate), seed in itertools.product(cells, seeds)
     ]
+
+
+def tuned(method: str, task: cleaning.Settings) -> Steps:
+    """Return the steps that the tuner chose, alpha in proportion to the training samples."""
+    alpha, beta = TUNED[method]
+    return Steps(alpha * task.train / cleaning.SCALES["paper"].train, beta)
 
 
 def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
