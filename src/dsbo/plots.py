@@ -218,7 +218,8 @@ def settings_of(trace: Trace) -> dict[str, Any]:
 def told_by(told: Mapping[str, Any]) -> list[str]:
     """Return what a legend says of an experiment's settings."""
     rate = [f"{told['rate']:.0%} bad labels"] if "rate" in told else []
-    return [word for word in (told["method"], told["graph"]) if word] + rate
+    sparse = [f"sparse graph: {told['sparse']}"] if "sparse" in told else []
+    return [word for word in (told["method"], told["graph"]) if word] + sparse + rate
 
 
 def stacked(traces: Sequence[Trace], x: str, y: str) -> tuple[NDArray[Any], NDArray[Any]]:

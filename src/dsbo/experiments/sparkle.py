@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from dsbo.algorithms import DSOBA, SPARKLE, Algorithm
-from dsbo.experiments import cleaning, tuning
+from dsbo.experiments import cleaning
 from dsbo.experiments.jobs import Job, Start
 from dsbo.experiments.tuning import HELD_OUT, Steps
 from dsbo.network import PerLevel
@@ -39,8 +39,14 @@ SPARSE, DENSE = "adjusted ring", "complete"
 PLACES = {"everywhere": (SPARSE, SPARSE), "x": (SPARSE, DENSE), "y, z": (DENSE, SPARSE)}
 PLACES["nowhere"] = (DENSE, DENSE)
 """By where the sparse graph is: the graph of x, and that of y and z."""
-GRID = tuning.grid(alphas=(500.0, 2000.0), betas=(0.6, 1.2))
-"""The candidates, the same for every method, on the sparse graph at the middle rate."""
+GRID = (
+    Steps(2000.0, 0.6),
+    Steps(2000.0, 0.3),
+    Steps(2000.0, 1.2),
+    Steps(500.0, 0.6),
+    Steps(5000.0, 0.6),
+)
+"""The candidates, the same for every method, on the sparse graph at the first rate: a cross."""
 TUNED = {
     "D-SOBA": Steps(2000.0, 1.2),
     "SPARKLE-ED": Steps(2000.0, 1.2),
