@@ -12,8 +12,10 @@ import torch
 from cases import lazy_ring, quadratic
 from test_conformance import CASES, weights
 
-from dsbo import Dense, Peers, Problem, Sparse, graphs, mixing, run
-from dsbo.network import spawn
+from dsbo import Dense, Peers, PerLevel, Problem, Sparse, graphs, mixing, run
+from dsbo.experiments.jobs import Job, run_jobs
+from dsbo.network import OnePeer, spawn
+from dsbo.network.peers import parted
 from dsbo.network.wire import bytes_received
 
 N = 5
@@ -129,6 +131,31 @@ def test_the_bytes_at_the_sockets_are_those_declared(processes, dtype):
     (declared,) = {declared for _, declared in got}
     assert declared == 10 * 2 * processes * 5070 * dtype.itemsize  # a ring: two rows a process
     assert sum(arrived for arrived, _ in got) == pytest.approx(declared, rel=0.02)
+
+
+def per_level_job():
+    def start():
+        W = lazy_ring(N)
+        network = PerLevel(x=Dense(W), y=Sparse(mixing.lazy(W)), z=Dense(mixing.average(N)))
+        return CASES["sparkle mixed"].algorithm, quadratic(N=N, noise=0.5)[1], network
+
+    return Job("per level", {"seed": 3}, start, steps=30, record=10)
+
+
+def state_of_job(folder):
+    (trace,) = run_jobs([per_level_job()], folder, progress=False)
+    return trace.state
+
+
+def test_an_experiment_with_a_graph_a_level_runs_on_processes(tmp_path):
+    got = spawn(partial(state_of_job, tmp_path / "two"), 2, timeout=30)[0]
+    for a, b in zip(got, state_of_job(tmp_path / "one"), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-14)
+
+
+def test_a_network_whose_weights_change_is_refused_on_processes():
+    with pytest.raises(TypeError, match="OnePeer has no form over several processes; run it in"):
+        parted(OnePeer(4))
 
 
 def test_only_rows_that_are_asked_for_cross():

@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from dsbo.algorithms import Algorithm
-from dsbo.network import Network, Peers
+from dsbo.network import Network
+from dsbo.network.peers import parted
 from dsbo.network.ranks import ALONE, here
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
@@ -80,8 +81,8 @@ def run_jobs(
 ) -> list[Trace]:
     """Run the jobs one after another and write each trace into ``out`` as soon as it is there.
 
-    In a process that has joined others each network becomes `Peers` with the same weights, and
-    rank 0 alone reads and writes files.
+    In a process that has joined others each network becomes `Peers` with the same weights, level
+    by level, and rank 0 alone reads and writes files.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ def _run_one(
     algorithm, problem, network = job.start()
     ranks = here()
     if ranks is not ALONE:
-        network = Peers(network.W)
+        network = parted(network)
     checkpoint = out / ".checkpoints" / job.name
     if not resume and ranks.rank == 0:
         shutil.rmtree(checkpoint, ignore_errors=True)

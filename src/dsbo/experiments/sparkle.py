@@ -48,9 +48,9 @@ GRID = (
 )
 """The candidates, the same for every method, on the sparse graph at the first rate: a cross."""
 TUNED = {
-    "D-SOBA": Steps(2000.0, 1.2),
-    "SPARKLE-ED": Steps(2000.0, 1.2),
-    "SPARKLE-GT": Steps(2000.0, 1.2),
+    "D-SOBA": Steps(5000.0, 0.6),
+    "SPARKLE-ED": Steps(2000.0, 0.3),
+    "SPARKLE-GT": Steps(2000.0, 0.6),
     "SPARKLE-ED-GT": Steps(2000.0, 1.2),
 }
 """What the tuner chose; the chapter compares it with the record."""

@@ -13,7 +13,10 @@ from torch import Tensor
 
 from dsbo.network import ranks
 from dsbo.network.base import Network
+from dsbo.network.dense import Dense
+from dsbo.network.per_level import PerLevel
 from dsbo.network.ranks import Ranks
+from dsbo.network.sparse import Sparse
 
 Row = tuple[Tensor, ...]
 """One agent's row of every tensor that is mixed."""
@@ -58,6 +61,24 @@ class Peers(Network):
     def mixer(self, like: Tensor, sent: Counter[str]) -> PeerMixer:  # noqa: ARG002
         """Return the mixer of this process; it counts what all agents together send."""
         return PeerMixer(self, sent)
+
+
+def parted(network: Network) -> Network:
+    """Return a network with the same weights over the processes that this one has joined.
+
+    Raises
+    ------
+    TypeError
+        If its weights do not stay the same, so that `Peers` cannot hold them.
+    """
+    if isinstance(network, PerLevel):
+        return PerLevel(*map(parted, (network.x, network.y, network.z)))
+    if isinstance(network, Dense | Sparse | Peers):
+        return Peers(network.W)
+    raise TypeError(
+        f"{type(network).__name__} has no form over several processes; run it in one process, "
+        "without torchrun, or give the agents weights that stay"
+    )
 
 
 class PeerMixer:
@@ -126,4 +147,5 @@ class PeerMixer:
                 own = known[i][k]
                 target.copy_(own)
                 for neighbour, w in self.terms[i]:
-                    target.add_(known[neighbour][k] - own, alpha=w)
+                    if neighbour != i:
+                        target.add_(known[neighbour][k] - own, alpha=w)
