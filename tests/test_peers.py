@@ -19,6 +19,8 @@ from dsbo.network.peers import parted
 from dsbo.network.wire import bytes_received
 
 N = 5
+# What one test has computed on some processes another one compares: they share a worker's cache.
+pytestmark = pytest.mark.xdist_group("peers")
 
 
 def tanh_problem():

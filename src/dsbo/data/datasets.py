@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from dsbo.data import cifar, idx, libsvm
@@ -115,6 +114,8 @@ def digits() -> Dataset:
     >>> data.x_train.shape, data.y_test.shape, data.classes
     (torch.Size([1500, 64]), torch.Size([297]), 10)
     """
+    from sklearn.datasets import load_digits  # slower to import than dsbo itself
+
     x, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))
     train, test = order[:1500], order[1500:]

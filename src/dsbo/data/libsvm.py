@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_svmlight_file
 
 __all__ = ["read"]
 
@@ -43,6 +42,8 @@ def read(path: str | Path, features: int) -> tuple[NDArray[np.float32], NDArray[
     (array([[0.5, 0. , 0. ],
            [0. , 0. , 2. ]], dtype=float32), array([-1.,  1.]))
     """
+    from sklearn.datasets import load_svmlight_file  # slower to import than dsbo itself
+
     try:
         x, y = load_svmlight_file(
             str(path), n_features=features, dtype=np.float32, zero_based=False

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from dsbo import data, graphs, mixing
@@ -282,6 +281,8 @@ def _source(dataset: str, features: int) -> tuple[Tensor, Tensor, Samples, int]:
 
 def _components(a: Tensor, test: Tensor, features: int) -> tuple[Tensor, Tensor]:
     """Return principal components in units of the first one's spread, and a constant one."""
+    from sklearn.decomposition import PCA  # slower to import than dsbo itself
+
     pca = PCA(features - 1, svd_solver="covariance_eigh").fit(a.double().numpy())
     unit = float(np.sqrt(pca.explained_variance_[0]))
 

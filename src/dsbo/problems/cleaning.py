@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -179,6 +178,8 @@ class Cleaning(Problem):
 
     def auc(self, x: Tensor) -> float:
         """Return the area under the ROC curve of −x ``[d]`` as a detector of corrupted labels."""
+        from sklearn.metrics import roc_auc_score  # slower to import than dsbo itself
+
         corrupted = self.split.corrupted.reshape(-1).cpu().numpy()
         if corrupted.all() or not corrupted.any():
             return math.nan
