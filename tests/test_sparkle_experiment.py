@@ -25,7 +25,7 @@ def test_the_sparse_graph_is_where_the_name_says(place, x, yz):
 
 def test_every_method_runs_and_its_job_is_told_by_its_own_steps(tmp_path):
     listed = sparkle.jobs(TINY)
-    assert len(listed) == 4 + 3 + 3
+    assert len(listed) == 2 * 3 + 3
     traces = run_jobs(listed, tmp_path)
     for job, trace in zip(listed, traces, strict=True):
         assert trace.rows[-1]["step"] == 4
@@ -34,5 +34,5 @@ def test_every_method_runs_and_its_job_is_told_by_its_own_steps(tmp_path):
             sparkle.TUNED[job.told["method"]].alpha * 200 / 50_000
         )
         assert not {"alpha", "beta", "beta_clean", "graphs"} & set(job.told)
-    assert len(sparkle.tuning_jobs(TINY)) == 4 * 5 * 2
+    assert len(sparkle.tuning_jobs(TINY)) == 3 * 5 * 2
     assert not set(sparkle.HELD_OUT) & set(sparkle.SCALES["paper"].seeds)
