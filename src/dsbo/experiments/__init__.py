@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from dsbo.experiments import a9a, ablations, cleaning, logistic, meta, nonlinear, sparkle, tuning
+from dsbo.experiments import (
+    a9a,
+    ablations,
+    cleaning,
+    complexity,
+    logistic,
+    meta,
+    nonlinear,
+    sparkle,
+    tuning,
+)
 from dsbo.experiments.jobs import Job
 
 __all__ = [
@@ -14,6 +24,7 @@ __all__ = [
     "a9a",
     "ablations",
     "cleaning",
+    "complexity",
     "logistic",
     "meta",
     "nonlinear",
@@ -69,6 +80,11 @@ EXPERIMENTS = {
         "The runs that chose the steps of sparkle, on held-out seeds",
         {name: sparkle.SCALES[name] for name in ("quick", "paper")},
         sparkle.tuning_jobs,
+    ),
+    "complexity-tuning": Experiment(
+        "The runs that chose the steps of complexity, on held-out seeds",
+        complexity.SCALES,
+        complexity.tuning_jobs,
     ),
     "meta": Experiment(meta.TITLE, meta.SCALES, meta.jobs),
     "meta-tuning": Experiment(
