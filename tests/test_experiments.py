@@ -32,6 +32,21 @@ def test_every_scale_of_every_experiment_lists_its_runs():
     assert len(cleaning.jobs(cleaning.SCALES["paper"])) == (3 + 3 * 3) * 5
 
 
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [(n, "digits") for n, known in EXPERIMENTS.items() if "digits" in known.scales]
+    + [(n, "quick") for n in ("complexity-tuning", "logistic", "nonlinear")],
+)
+def test_every_kind_of_run_that_needs_no_download_can_start(name, scale):
+    experiment = EXPERIMENTS[name]
+    kinds = {}
+    for job in experiment.jobs(experiment.scales[scale], None):
+        kinds.setdefault((job.told.get("method"), job.told.get("problem")), job)
+    for job in kinds.values():
+        _, problem, network = job.start()
+        assert problem.agents == network.agents
+
+
 def test_no_reported_seed_was_tuned_on():
     assert not set(cleaning.SCALES["paper"].seeds) & set(cleaning.HELD_OUT)
 

@@ -53,6 +53,11 @@ def verdict(book, **change):
     return ledger.unsupported(entries[0], records_of(book))
 
 
+@pytest.mark.parametrize(("number", "told"), [(0, "0 claims"), (1, "1 claim"), (2, "2 claims")])
+def test_one_is_no_plural(number, told):
+    assert ledger.counted(number, "claim") == told
+
+
 def test_only_pages_with_code_are_expected_to_record(book):
     assert ledger.executed_pages(book) == {"sums": "Sums"}
 

@@ -14,7 +14,20 @@ import pytest
 import torch
 from cases import STEPS, lazy_ring, quadratic, t1, t2
 
-from dsbo import DSOBA, SOBA, CheckpointError, Dense, Diverged, Problem, Sparse, mixing, run
+from dsbo import (
+    DSOBA,
+    SOBA,
+    SPARKLE,
+    CheckpointError,
+    Dense,
+    Diverged,
+    Peers,
+    PerLevel,
+    Problem,
+    Sparse,
+    mixing,
+    run,
+)
 from dsbo.checkpoint import Checkpoint
 
 THETA = {**STEPS, "theta": 0.2}
@@ -145,6 +158,25 @@ def test_a_diverging_run_names_step_and_variable_and_keeps_its_trace(tmp_path):
     assert Checkpoint.read(tmp_path).rows == error.trace.rows
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (Dense, Peers, "not bitwise: resume with Dense, in one process, or"),
+        (Peers, Sparse, "not bitwise: resume with Peers, under torchrun, any number of processes"),
+        (
+            lambda W: PerLevel(*[Dense(W)] * 3),
+            lambda W: PerLevel(*[Peers(W)] * 3),
+            r"resume with PerLevel\(Dense, Dense, Dense\), in one process",
+        ),
+    ],
+)
+def test_what_sums_in_another_order_does_not_resume_and_says_why(tmp_path, first, second, said):
+    algorithm = SPARKLE(alpha=0.01, beta=0.1, gamma=0.1)
+    run(algorithm, t1(), first(lazy_ring(4)), steps=5, checkpoint=tmp_path)
+    with pytest.raises(CheckpointError, match=said):
+        run(algorithm, t1(), second(lazy_ring(4)), steps=9, checkpoint=tmp_path, resume=True)
+
+
 def test_a_resumed_run_must_be_the_same_run(tmp_path):
     network = Dense(lazy_ring(4))
     run(SMALL, t1(), network, steps=5, checkpoint=tmp_path)
@@ -207,7 +239,7 @@ def test_a_killed_run_resumes_bitwise(tmp_path):
     here = Path(__file__).parent
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(here)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), *sys.path])},
     ) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "checkpoint.json").exists() and time.monotonic() < deadline:

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dsbo.__main__ import main
 from dsbo.experiments import cleaning, sparkle
 from dsbo.experiments.jobs import run_jobs
+from dsbo.experiments.tuning import Steps
 
 TASK = replace(cleaning.SCALES["digits"], train=200, clean=100, hidden=8)
 TINY = sparkle.Settings(TASK, rates=(0.2, 0.1), steps=4, record=2, seeds=(0,))
@@ -21,6 +23,14 @@ def test_the_sparse_graph_is_where_the_name_says(place, x, yz):
     sparse = cleaning.network("adjusted ring", TASK).W
     for W, is_sparse in zip(network.levels, (x, yz, yz), strict=True):
         assert np.array_equal(W, sparse) == bool(is_sparse)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_diverging_run_is_told_although_no_one_graph_has_a_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sparkle.SCALES, "quick", replace(TINY, steps=12, record=1))
+    monkeypatch.setitem(sparkle.TUNED, "SPARKLE-ED", Steps(1e30, 1e30))
+    assert main(["run", "sparkle", "--out", str(tmp_path)]) == 3
+    assert "SPARKLE-ED, seed 0, diverged: " in capsys.readouterr().err
 
 
 def test_every_method_runs_and_its_job_is_told_by_its_own_steps(tmp_path):

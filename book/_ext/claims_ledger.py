@@ -135,3 +135,8 @@ def unsupported(entry: Entry, records: Mapping[str, Sequence[Record]]) -> list[s
 def row_id(page: str, records: Sequence[Record], text: str) -> str:
     """Return the name of the row in which the table of a page shows a claim."""
     return f"claim-{page}-{[r.text for r in records].index(text) + 1}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, the noun in the plural but for one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -17,6 +17,7 @@ from claims_ledger import (
     Entry,
     Record,
     Records,
+    counted,
     executed_pages,
     load_ledger,
     load_records,
@@ -117,8 +118,9 @@ class RecordedClaims(FromRecords):
     def section(self, page: str, title: str, records: Sequence[Record]) -> nodes.section:
         """Return the section of one page."""
         refuted = sum(r.kind == "refuted" for r in records)
+        counts = counted(len(records) - refuted, "claim"), counted(refuted, "refutation")
         summary = nodes.paragraph("", "", self.link(page))
-        summary += nodes.Text(f": {len(records) - refuted} claims, {refuted} refutations.")
+        summary += nodes.Text(f": {', '.join(counts)}.")
         rows = [
             (f"claim-{page}-{number}", [plain(r.text), *map(plain, r.cells)])
             for number, r in enumerate(records, start=1)

@@ -179,8 +179,9 @@ def _run_jobs(args: argparse.Namespace) -> int:
 def _tell_lost(lost: Sequence[Trace]) -> None:
     for trace in lost:
         told, end = trace.provenance["experiment"], trace.provenance["diverged"]
+        over = f" on {told['graph']}" if "graph" in told else ""
         print(
-            f"dsbo: {told['method']} on {told['graph']}, seed {told['seed']}, diverged: "
+            f"dsbo: {told['method']}{over}, seed {told['seed']}, diverged: "
             f"{end['variable']} is not finite after step {end['step']}",
             file=sys.stderr,
         )

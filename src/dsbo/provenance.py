@@ -47,7 +47,7 @@ def identity(
         "problem": problem.settings,
         "start": start.hexdigest(),
         "network": {
-            "kind": type(network).__name__,
+            "kind": network.kind,
             "agents": network.agents,
             "links": network.links,
             "rho": network.rho,

@@ -279,7 +279,7 @@ class _Run:
             )
             raise CheckpointError(
                 f"the checkpoint belongs to another run: {told}. "
-                "Resume with the same settings, or give another folder"
+                f"{self._remedy(saved.made_by)}, or give another folder"
             )
         self.t, self.seconds = saved.step, saved.seconds
         self.counts.clear()
@@ -292,6 +292,21 @@ class _Run:
                 self.ranks.scatter(saved.tensors.get(name), part, everyone)
                 for name, part in self.state._asdict().items()
             )
+        )
+
+    def _remedy(self, made_by: dict[str, Any]) -> str:
+        """Return how to resume what another kind of network with the same weights began."""
+        was, now = made_by.get("network", {}), self.identity["network"]
+        if made_by != self.identity | {"network": {**now, "kind": was.get("kind")}}:
+            return "Resume with the same settings"
+        how = (
+            "under torchrun, any number of processes"
+            if "Peers" in was["kind"]
+            else "in one process"
+        )
+        return (
+            f"{was['kind']} and {now['kind']} sum in different orders, so their runs agree to "
+            f"rounding but not bitwise: resume with {was['kind']}, {how}"
         )
 
     @contextmanager

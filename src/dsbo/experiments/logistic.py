@@ -111,7 +111,7 @@ class Settings:
         Of the made-up data; see `synthetic.classification`. Fashion-MNIST is reduced to as many
         principal components.
     batch : int
-        Samples that an agent draws of each kind in an iteration.
+        Samples that an agent draws of each kind in an iteration; None takes all.
     upper_ridge : float
         The R of `Logistic`. The slides have none, and then x_r of a feature that is noise grows
         without end and makes the lower level steeper than any constant beta bears.
@@ -131,7 +131,7 @@ class Settings:
     features: int = 60
     useful: int = 30
     classes: int = 3
-    batch: int = 20
+    batch: int | None = 20
     upper_ridge: float = 1e-3
     theta: float = 0.2
     compile: bool = True

@@ -41,6 +41,11 @@ class Network:
         object.__setattr__(self, "W", mixing.check(self.W))
 
     @property
+    def kind(self) -> str:
+        """How the sums are computed, in a word."""
+        return type(self).__name__
+
+    @property
     def agents(self) -> int:
         """Number N of agents."""
         return len(self.W)

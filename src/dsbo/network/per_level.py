@@ -56,6 +56,11 @@ class PerLevel(Network):
         return self.x.agents
 
     @property
+    def kind(self) -> str:
+        """How each level's sums are computed."""
+        return f"PerLevel({self.x.kind}, {self.y.kind}, {self.z.kind})"
+
+    @property
     def ranks(self) -> Ranks:
         """The processes that share the agents out among them."""
         return self.x.ranks
