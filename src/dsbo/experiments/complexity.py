@@ -90,8 +90,8 @@ EXACT = "INTERACT"
 """Takes full gradients and steps that do not depend on T."""
 PROBLEMS = ("quadratic", "logistic")
 GRIDS = {
-    "quadratic": tuning.grid(alphas=(0.06, 0.2), betas=(0.1, 0.3)),
-    "logistic": tuning.grid(alphas=(6.0, 20.0), betas=(0.1, 0.3)),
+    "quadratic": tuning.grid(alphas=(0.05, 0.15), betas=(0.1, 0.3)),
+    "logistic": tuning.grid(alphas=(20.0, 60.0), betas=(0.2, 0.5)),
 }
 """The candidates, the same for every method: alpha and beta at T = `TUNED_AT`, or at t = 0."""
 BOUNDS = {"quadratic": 2.0, "logistic": 2.0}
@@ -247,27 +247,34 @@ def task(settings: Settings, problem: str, method: str, seed: int) -> Problem:
 
 
 def quadratic(settings: Settings, noise: float, one_level: bool = False) -> Quadratic:
-    """Return a quadratic whose agents differ in linear terms alone.
+    """Return a quadratic whose agents share the second derivatives of g and differ in the rest.
 
-    So every method has its class's solution for its rest, those that invert their own Hessians
-    too; its eigenvalues of A lie in [1, 2]. Without a second level f does not depend on y.
+    So also the methods that invert their own Hessians have their rest at the solution. The
+    eigenvalues of A lie in [1, 2]. With one level f does not depend on y.
     """
     rng = np.random.default_rng(11)
     N, d, p = settings.agents, settings.d, settings.p
 
     def positive(k: int) -> Any:
         basis, _ = np.linalg.qr(rng.standard_normal((k, k)))
-        return np.broadcast_to(basis * np.linspace(1, 2, k) @ basis.T, (N, k, k)).copy()
+        return basis * np.linspace(1, 2, k) @ basis.T
 
-    def common(*shape: int) -> Any:
-        return np.broadcast_to(0.3 * rng.standard_normal(shape), (N, *shape)).copy()
+    def symmetric(k: int) -> Any:
+        half = rng.standard_normal((N, k, k))
+        return 0.2 * (half + half.transpose(0, 2, 1))
 
-    P, R, A, Q, B = positive(d), 0.5 * positive(p), positive(p), common(d, p), common(p, d)
-    A = 0.5 * (A + A.transpose(0, 2, 1))
-    p_, r, b = (1 + rng.standard_normal((N, k)) for k in (d, p, p))
+    def everyone(matrix: Any) -> Any:
+        return np.broadcast_to(matrix, (N, *matrix.shape)).copy()
+
+    A = positive(p)
+    A, B = everyone(A + A.T) / 2, everyone(0.3 * rng.standard_normal((p, d)))
+    P = positive(d)
+    P, R = (P + P.T) / 2 + symmetric(d), 0.5 * np.eye(p) + symmetric(p)
+    Q = 0.3 * rng.standard_normal((N, d, p))
+    linear_x, linear_y, b = (1 + rng.standard_normal((N, k)) for k in (d, p, p))
     if one_level:
-        Q, R, r, B = 0 * Q, 0 * R, 0 * r, 0 * B
-    return Quadratic(P=P, Q=Q, R=R, p=p_, r=r, A=A, B=B, b=b, noise=noise)
+        Q, R, linear_y, B = 0 * Q, 0 * R, 0 * linear_y, 0 * B
+    return Quadratic(P=P, Q=Q, R=R, p=linear_x, r=linear_y, A=A, B=B, b=b, noise=noise)
 
 
 def _start(
