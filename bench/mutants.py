@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("book", "src", "tests", "pyproject.toml", "CITATION.cff", "README.md")
 
 CONFORMANCE = "tests/test_conformance.py"
+FAULTS = "tests/test_faults.py::test_"
 HYPERGRAD = "tests/test_hypergrad.py"
 LEVELS = "tests/test_levels.py"
 MIXING = "tests/test_mixing.py"
@@ -60,6 +61,8 @@ A = "src/dsbo/algorithms/"
 DSOBA, SOBA, DIAMOND = A + "dsoba.py", A + "soba.py", A + "diamond.py"
 SPARKLE = A + "sparkle.py"
 NETWORK_PEERS = "src/dsbo/network/peers.py"
+RANKS, LAUNCH = "src/dsbo/network/ranks.py", "src/dsbo/network/launch.py"
+RUN = "src/dsbo/run.py"
 SAME_BITS = PEERS + "processes_give_the_same_bits_as_none"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
 MUTANTS = (
@@ -170,6 +173,40 @@ MUTANTS = (
         "peers: rows are sent that no weight asks for", NETWORK_PEERS,
         "np.flatnonzero(part.any(axis=0))", "range(part.shape[1])",
         (PEERS + "only_rows_that_are_asked_for_cross",),
+    ),
+    Mutant(
+        "ranks: blocks forget what does not divide", RANKS,
+        "r * size + min(r, more)", "r * size", (SAME_BITS,),
+    ),
+    Mutant(
+        "ranks: rows are gathered in another order", RANKS,
+        "torch.cat(parts)", "torch.cat(parts[::-1])", (SAME_BITS,),
+    ),
+    Mutant(
+        "run: a rank decides alone whether it diverges", RUN,
+        "self.ranks.most(0 if all(finite) else len(finite) - finite.index(False))",
+        "0 if all(finite) else len(finite) - finite.index(False)",
+        (FAULTS + "all_ranks_diverge_at_the_same_step",),
+    ),
+    Mutant(
+        "run: ranks do not compare their seeds", RUN,
+        "[key for key in first if other", '[key for key in first if key != "seed" and other',
+        (FAULTS + "ranks_with_other_settings_are_refused",),
+    ),
+    Mutant(
+        "launch: counts of processes are not compared", LAUNCH,
+        "if told != str(seat.size)", "if not told",
+        (FAULTS + "a_newcomer_that_does_not_fit_is_refused",),
+    ),
+    Mutant(
+        "launch: the rendezvous listens everywhere", "src/dsbo/network/seat.py",
+        "create_server((self.address, self.port))", 'create_server(("", self.port))',
+        (FAULTS + "a_port_in_use_is_named",),
+    ),
+    Mutant(
+        "watch: who is silent is not blamed", "src/dsbo/network/watch.py",
+        "        if silent:\n", "        if silent and not notes and before == after:\n",
+        (FAULTS + "a_lost_rank_ends_the_run_which_then_goes_on",),
     ),
     Mutant("dsoba: sign of u_y", DSOBA, "Hz - u_y, alpha=c", "Hz + u_y, alpha=c"),
     Mutant("dsoba: sign of Jz", DSOBA, "u_x - Jz, theta", "u_x + Jz, theta"),

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 
@@ -197,6 +198,28 @@ def test_a_port_where_nobody_answers_is_named(port):
 def test_ranks_that_do_not_come_are_named(port):
     with pytest.raises(TimeoutError, match=r"of 3 ranks \[1, 2\] did not come within 1 s"):
         join(seat(0, port, 3), timeout=1).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("there", "newcomer", "says"),
+    [
+        (1, (1, 2), "rank 1 was told of 2 processes, another one of 3; .*WORLD_SIZE"),
+        (2, (1, 3), "rank 1 is taken; .*RANK of its own"),
+    ],
+)
+def test_a_newcomer_that_does_not_fit_is_refused(port, there, newcomer, says):
+    def wait(rank):
+        with pytest.raises(TimeoutError, match="did not come"):
+            join(seat(rank, port, 3), timeout=3).__enter__()
+
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(wait, rank) for rank in range(there)]
+        time.sleep(1)
+        rank, size = newcomer
+        with pytest.raises(ValueError, match=says):
+            join(seat(rank, port, size), timeout=2).__enter__()
+        for thread in waiting:
+            thread.result()
 
 
 @pytest.mark.parametrize(
