@@ -132,10 +132,12 @@ def records(session: nox.Session) -> None:
         ("logistic-theta", "paper", ""),
         ("logistic-size", "paper", ""),
         ("nonlinear", "paper", ""),
+        ("complexity-tuning", "paper", ""),
+        ("complexity", "paper", ""),
         ("sparkle-tuning", "paper", ""),
         ("sparkle", "paper", ""),
     ):
-        # Printed steps of meta and too large candidates of logistic diverge, which exits with 3.
+        # Printed steps of meta and too large candidates of others diverge, which exits with 3.
         session.run(
             "python", "-m", "dsbo", "run", name, "--scale", scale, "--resume",
             "--out", f"book/records/{name}{folder}", *session.posargs, success_codes=[0, 3],

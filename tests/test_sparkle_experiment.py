@@ -44,5 +44,5 @@ def test_every_method_runs_and_its_job_is_told_by_its_own_steps(tmp_path):
             sparkle.TUNED[job.told["method"]].alpha * 200 / 50_000
         )
         assert not {"alpha", "beta", "beta_clean", "graphs"} & set(job.told)
-    assert len(sparkle.tuning_jobs(TINY)) == 3 * 5 * 2
+    assert len(sparkle.tuning_jobs(TINY)) == 3 * 3 * 2
     assert not set(sparkle.HELD_OUT) & set(sparkle.SCALES["paper"].seeds)
