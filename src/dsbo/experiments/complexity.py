@@ -30,8 +30,8 @@ from dsbo.trace import Trace
 TITLE = "The methods of the complexity tables: oracle calls against ‖∇Φ‖²"
 HORIZONS = (32, 128, 512)
 """T, the numbers of iterations."""
-TUNED_AT = 128
-"""The T at which constant steps are those of the grid."""
+TUNED_AT = 32
+"""The T at which constant steps are those of the grid: the shortest, where they are longest."""
 SHIFT = 20.0
 """A falling step is c (1 + t / SHIFT)^-e."""
 TERMS = 12
@@ -89,11 +89,15 @@ RECURSIVE = ("VRDBO", "DIAMOND", "M-SGD")
 EXACT = "INTERACT"
 """Takes full gradients and steps that do not depend on T."""
 PROBLEMS = ("quadratic", "logistic")
+QUADRATIC = tuning.grid(alphas=(0.1, 0.3), betas=(0.2, 0.6))
 GRIDS = {
-    "quadratic": tuning.grid(alphas=(0.05, 0.15), betas=(0.1, 0.3)),
-    "logistic": tuning.grid(alphas=(20.0, 60.0), betas=(0.2, 0.5)),
+    ("quadratic", "shared"): QUADRATIC,
+    ("quadratic", "personal"): QUADRATIC,
+    ("logistic", "shared"): tuning.grid(alphas=(40.0, 120.0), betas=(0.4, 1.0)),
+    ("logistic", "personal"): tuning.grid(alphas=(4.0, 12.0), betas=(0.2, 0.6)),
 }
-"""The candidates, the same for every method: alpha and beta at T = `TUNED_AT`, or at t = 0."""
+"""The candidates by problem and class, the same for every method of it: alpha and beta at
+T = `TUNED_AT`, or at t = 0."""
 BOUNDS = {"quadratic": 2.0, "logistic": 2.0}
 """The L of the Neumann series, above every lower Hessian."""
 TUNED: dict[str, dict[str, Steps]] = {
@@ -167,13 +171,19 @@ def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[
     return [
         job(settings, problem, method, steps, TUNED_AT, seed)
         for problem in settings.problems
-        for method, steps, seed in itertools.product(methods(problem), GRIDS[problem], seeds)
+        for method in methods(problem)
+        for steps, seed in itertools.product(grid(problem, method), seeds)
     ]
 
 
 def methods(problem: str) -> list[str]:
     """Return the methods that run on a problem: the one level is a quadratic only."""
     return [name for name in METHODS if problem == "quadratic" or name != ONE_LEVEL]
+
+
+def grid(problem: str, method: str) -> tuple[Steps, ...]:
+    """Return the candidates of a method on a problem."""
+    return GRIDS[problem, "personal" if method in PERSONAL else "shared"]
 
 
 def horizons(settings: Settings, method: str) -> tuple[int, ...]:
