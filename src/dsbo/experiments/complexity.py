@@ -93,7 +93,7 @@ QUADRATIC = tuning.grid(alphas=(0.1, 0.3), betas=(0.2, 0.6))
 GRIDS = {
     ("quadratic", "shared"): QUADRATIC,
     ("quadratic", "personal"): QUADRATIC,
-    ("logistic", "shared"): tuning.grid(alphas=(40.0, 120.0), betas=(0.4, 1.0)),
+    ("logistic", "shared"): tuning.grid(alphas=(12.0, 40.0, 120.0), betas=(0.2, 0.5)),
     ("logistic", "personal"): tuning.grid(alphas=(4.0, 12.0), betas=(0.2, 0.6)),
 }
 """The candidates by problem and class, the same for every method of it: alpha and beta at
