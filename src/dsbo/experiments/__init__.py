@@ -81,6 +81,7 @@ EXPERIMENTS = {
         {name: sparkle.SCALES[name] for name in ("quick", "paper")},
         sparkle.tuning_jobs,
     ),
+    "complexity": Experiment(complexity.TITLE, complexity.SCALES, complexity.jobs),
     "complexity-tuning": Experiment(
         "The runs that chose the steps of complexity, on held-out seeds",
         complexity.SCALES,
