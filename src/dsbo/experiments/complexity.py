@@ -31,7 +31,7 @@ TITLE = "The methods of the complexity tables: oracle calls against ‖∇Φ‖�
 HORIZONS = (32, 128, 512)
 """T, the numbers of iterations."""
 TUNED_AT = 32
-"""The T at which constant steps are those of the grid: the shortest, where they are longest."""
+"""The T at which constant steps are those of the grid, the shortest."""
 SHIFT = 20.0
 """A falling step is c (1 + t / SHIFT)^-e."""
 TERMS = 12
@@ -175,10 +175,14 @@ def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
 
 
 def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs that chose the steps: the grid for every method, on held-out seeds."""
+    """Return the runs that chose the steps: the grid for every method, on held-out seeds.
+
+    They are as long as the shortest that are reported: where steps shrink, what is stable there is
+    so in longer ones.
+    """
     seeds = HELD_OUT if seeds is None else tuple(seeds)
     return [
-        job(settings, problem, method, steps, TUNED_AT, seed)
+        job(settings, problem, method, steps, horizons(settings, method)[0], seed)
         for problem in settings.problems
         for method in methods(problem)
         for steps, seed in itertools.product(grid(problem, method), seeds)
