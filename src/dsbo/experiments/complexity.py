@@ -103,17 +103,17 @@ BOUNDS = {"quadratic": 2.0, "logistic": 2.0}
 TUNED: dict[str, dict[str, Steps]] = {
     "quadratic": {
         **dict.fromkeys(METHODS, Steps(0.3, 0.6)),
-        **dict.fromkeys(("DSBO", "VRDBO"), Steps(0.3, 0.2)),
+        **dict.fromkeys(PERSONAL, Steps(0.1, 0.6)),
+        **dict.fromkeys(("DSBO", "VRDBO", "DIAMOND"), Steps(0.3, 0.2)),
         **dict.fromkeys(("SLDBO", "MA-DSBO", "SLAM", ONE_LEVEL), Steps(0.1, 0.2)),
-        **dict.fromkeys(("SVR-INTERACT", "GT-SGD", "D-SGD", "LoPA", "LoPA-GT"), Steps(0.1, 0.6)),
     },
     "logistic": {
         **dict.fromkeys(("SPARKLE-ED", "SPARKLE-GT", "MA-DSBO"), Steps(120.0, 0.5)),
         **dict.fromkeys(("D-SOBA", "Gossip-DSBO"), Steps(120.0, 0.2)),
         **dict.fromkeys(("SLDBO", "DSBO"), Steps(40.0, 0.5)),
-        **dict.fromkeys(("SLAM", "MDBO", "VRDBO"), Steps(40.0, 0.2)),
+        **dict.fromkeys(("SLAM", "MDBO"), Steps(40.0, 0.2)),
         **dict.fromkeys(PERSONAL, Steps(12.0, 0.6)),
-        "D-SGD": Steps(12.0, 0.2),
+        **dict.fromkeys((*RECURSIVE, "D-SGD"), Steps(12.0, 0.2)),
     },
 }
 """What the tuner chose, by problem and method; the chapter compares it with the record."""
