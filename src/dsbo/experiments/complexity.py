@@ -154,7 +154,7 @@ class Settings:
 
 SCALES = {
     "paper": Settings(),
-    "quick": Settings(problems=("quadratic",), longest=128, seeds=(0,)),
+    "quick": Settings(problems=("quadratic",), longest=32, seeds=(0,)),
 }
 """``quick`` is what a page runs."""
 
