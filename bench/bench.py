@@ -326,7 +326,7 @@ def exchanges(rounds: int) -> tuple[list[float], list[float]]:
 
     held = problem.everyone()[network.held.start : network.held.stop]
     draws = Draws(0, held, problem.upper, problem.lower)
-    world = World(OneByOne.of(problem.f), OneByOne.of(problem.g), draws, mix)
+    world = World(OneByOne.of(problem.f), OneByOne.of(problem.g), draws, mix, mix, mix)
     algorithm = DSOBA(**STEPS)
     state = algorithm.init(*(r.expand(len(held), -1).clone() for r in (problem.x0, problem.y0)))
     size = network.crossings // 2 * (problem.d + 2 * problem.p)
