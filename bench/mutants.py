@@ -201,7 +201,7 @@ MUTANTS = (
     Mutant(
         "launch: the rendezvous listens everywhere", "src/dsbo/network/seat.py",
         "create_server((self.address, self.port))", 'create_server(("", self.port))',
-        (FAULTS + "a_port_in_use_is_named",),
+        (FAULTS + "the_rendezvous_listens_at_its_address_alone",),
     ),
     Mutant(
         "watch: who is silent is not blamed", "src/dsbo/network/watch.py",

@@ -183,6 +183,11 @@ def seat(rank, port, size=2):
     return Seat(rank, size, rank, LOOPBACK, port, hosted=False)
 
 
+def test_the_rendezvous_listens_at_its_address_alone(port):
+    with seat(0, port).listen() as listening:
+        assert listening.getsockname() == (LOOPBACK, port)
+
+
 def test_a_port_in_use_is_named():
     with socket.create_server((LOOPBACK, 0)) as server:
         port = server.getsockname()[1]
