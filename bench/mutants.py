@@ -186,7 +186,7 @@ MUTANTS = (
         "run: a rank decides alone whether it diverges", RUN,
         "self.ranks.most(0 if all(finite) else len(finite) - finite.index(False))",
         "0 if all(finite) else len(finite) - finite.index(False)",
-        (FAULTS + "all_ranks_diverge_at_the_same_step",),
+        (FAULTS + "what_one_rank_cannot_go_on_with_ends_all_with_the_whole_trace",),
     ),
     Mutant(
         "run: ranks do not compare their seeds", RUN,

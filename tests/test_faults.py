@@ -110,6 +110,23 @@ def test_all_ranks_diverge_at_the_same_step(tmp_path):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+def one_diverges(victim):
+    sound = DSOBA.step
+
+    def step(self, t, s, w):
+        s = sound(self, t, s, w)
+        return s._replace(y=s.y * torch.nan) if (here().rank, t) == (victim, 5) else s
+
+    DSOBA.step = step
+    return ring(steps=20)
+
+
+def test_what_one_rank_cannot_go_on_with_ends_all_with_the_whole_trace():
+    with pytest.raises(Diverged, match="y is not finite after step 6") as caught:
+        spawn(partial(one_diverges, 1), 3, TIMEOUT)
+    assert len(caught.value.trace.state.x) == RING
+
+
 def seed_of_its_own():
     return ring(seed=here().rank)
 
@@ -215,14 +232,14 @@ def test_ranks_that_do_not_come_are_named(port):
 def test_a_newcomer_that_does_not_fit_is_refused(port, there, newcomer, says):
     def wait(rank):
         with pytest.raises(TimeoutError, match="did not come"):
-            join(seat(rank, port, 3), timeout=3).__enter__()
+            join(seat(rank, port, 3), timeout=8).__enter__()
 
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(wait, rank) for rank in range(there)]
-        time.sleep(1)
+        time.sleep(3)  # until they sit, also on a busy machine
         rank, size = newcomer
         with pytest.raises(ValueError, match=says):
-            join(seat(rank, port, size), timeout=2).__enter__()
+            join(seat(rank, port, size), timeout=8).__enter__()
         for thread in waiting:
             thread.result()
 
