@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -249,7 +249,7 @@ def algorithm(problem: str, method: str, steps: Steps, horizon: int) -> Algorith
         return Constant(size if method == EXACT else size * shrink)
 
     shrink = (TUNED_AT / horizon) ** 0.5
-    eta: Schedule = Constant(min(1.0, 0.2 * shrink))
+    eta: Schedule = Constant(0.2 * shrink)
     if method in RECURSIVE:
         eta = Power(SHIFT ** (2 / 3), SHIFT, 2 / 3)
     return METHODS[method](
@@ -264,7 +264,6 @@ def algorithm(problem: str, method: str, steps: Steps, horizon: int) -> Algorith
     )
 
 
-@lru_cache(maxsize=2)
 def task(settings: Settings, problem: str, method: str, seed: int) -> Problem:
     """Return the problem as a method sees it."""
     if problem == "quadratic":
