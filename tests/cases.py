@@ -103,3 +103,11 @@ def drawn_inner(seed, scale, d, p):
 def drawn_length(seed, K):
     """The length of an agent's Neumann chain, drawn again by hand from the keys."""
     return lambda i, t: int(keys.generator(seed, i, t, keys.CHAIN).integers(K))
+
+
+def equal_to_rounding(got, want, tol=1e-14, name=""):
+    """Compare what differs by the order of sums alone: in units of the largest entry."""
+    for a, b in zip(got, want, strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        scale = max(1.0, np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=0, atol=tol * scale, err_msg=str(name))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from cases import STEPS, lazy_ring, quadratic
+from torch.distributed import TCPStore
 
 from dsbo import DSOBA, CheckpointError, Diverged, PeerLost, Peers, run
 from dsbo.network import join, spawn
@@ -196,8 +197,8 @@ def port():
         return server.getsockname()[1]
 
 
-def seat(rank, port, size=2):
-    return Seat(rank, size, rank, LOOPBACK, port, hosted=False)
+def seat(rank, port, size=2, hosted=False):
+    return Seat(rank, size, rank, LOOPBACK, port, hosted)
 
 
 def test_the_rendezvous_listens_at_its_address_alone(port):
@@ -229,19 +230,26 @@ def test_ranks_that_do_not_come_are_named(port):
         (2, (1, 3), "rank 1 is taken; .*RANK of its own"),
     ],
 )
-def test_a_newcomer_that_does_not_fit_is_refused(port, there, newcomer, says):
-    def wait(rank):
-        with pytest.raises(TimeoutError, match="did not come"):
-            join(seat(rank, port, 3), timeout=8).__enter__()
+def test_a_newcomer_that_does_not_fit_is_refused(there, newcomer, says):
+    store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
+    for rank in range(there):
+        with pytest.raises(TimeoutError, match=r"did not come within 0\.1 s"):
+            join(seat(rank, store.port, 3, hosted=True), timeout=0.1).__enter__()
+    rank, size = newcomer
+    with pytest.raises(ValueError, match=says):
+        join(seat(rank, store.port, size, hosted=True), timeout=1).__enter__()
+
+
+def test_a_rank_whose_meeting_place_has_gone_says_so(port):
+    def host():
+        with pytest.raises(TimeoutError, match=r"of 3 ranks \[2\] did not come within 3 s"):
+            join(seat(0, port, 3), timeout=3).__enter__()
 
     with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(wait, rank) for rank in range(there)]
-        time.sleep(3)  # until they sit, also on a busy machine
-        rank, size = newcomer
-        with pytest.raises(ValueError, match=says):
-            join(seat(rank, port, size), timeout=8).__enter__()
-        for thread in waiting:
-            thread.result()
+        hosting = pool.submit(host)
+        with pytest.raises(ConnectionError, match=r"rank 0, whom the others meet at .*, ended"):
+            join(seat(1, port, 3), timeout=60).__enter__()
+        hosting.result()
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ SMALL = DSOBA(**THETA)
 )
 def test_dsoba_comes_to_rest_where_the_closed_form_says(problem, x, y, z, xbar, gradient):
     W = lazy_ring(4)
-    trace = run(DSOBA(**THETA), problem, Dense(W), steps=5000, record=5000)
+    trace = run(DSOBA(**THETA), problem, Dense(W), steps=2000, record=2000)
     exact = problem.fixed_point(W, **STEPS)
     for got, digits, point in zip(trace.state, (x, y, z), exact, strict=False):
         np.testing.assert_allclose(got[:, 0], digits, rtol=0, atol=1e-9)

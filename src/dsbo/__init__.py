@@ -6,6 +6,8 @@ each knowing only its own losses and talking to its neighbours.
 >>> from dsbo import DSOBA, Dense, graphs, mixing, problems, run
 """
 
+from typing import TYPE_CHECKING, Any
+
 from dsbo import conformance, graphs, hypergrad, mixing, problems, schedules
 from dsbo.algorithms import (
     DIAMOND,
@@ -30,13 +32,15 @@ from dsbo.algorithms import (
     SingleLevelDSGD,
 )
 from dsbo.checkpoint import CheckpointError
-from dsbo.claims import claim, refuted
 from dsbo.levels import FirstOrder, Level, SecondOrder
 from dsbo.network import Dense, Network, OnePeer, PeerLost, Peers, PerLevel, Sparse
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.schedules import Power
 from dsbo.trace import Trace, TraceError
+
+if TYPE_CHECKING:
+    from dsbo.claims import claim, refuted
 
 __all__ = [
     "DIAMOND",
@@ -85,3 +89,12 @@ __all__ = [
     "run",
     "schedules",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # They import SymPy, which takes as long as the rest together and which no run needs.
+    if name in ("claim", "refuted"):
+        from dsbo import claims
+
+        return getattr(claims, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -125,10 +125,22 @@ def _meet(seat: Seat, store: PrefixStore, timeout: float) -> None:
     try:
         store.wait(seats, timedelta(seconds=timeout))
     except RuntimeError as error:
-        absent = [q for q, name in enumerate(seats) if not store.check([name])]
+        absent = _absent(seat, store, seats)
+        if seat.hosts:  # the others ask for the absent ones at about the same time
+            time.sleep(1)
         raise TimeoutError(
             f"of {seat.size} ranks {absent} did not come within {timeout:g} s; start as many as "
             f"WORLD_SIZE says, all with the address {seat.address}:{seat.port}"
+        ) from error
+
+
+def _absent(seat: Seat, store: PrefixStore, seats: list[str]) -> list[int]:
+    try:
+        return [q for q, name in enumerate(seats) if not store.check([name])]
+    except RuntimeError as error:
+        raise ConnectionError(
+            f"rank 0, whom the others meet at {seat.address}:{seat.port}, ended before all of "
+            f"{seat.size} ranks were there; see what it says"
         ) from error
 
 
