@@ -60,7 +60,7 @@ def tests(session: nox.Session) -> None:
     """Unit tests and the examples in docstrings, with a floor for coverage."""
     install(session, "test")
     session.run(
-        "pytest", "-m", "not notebook and not browser", "-n", "2", "--dist", "loadgroup",
+        "pytest", "-m", "not notebook and not browser", "-n", "3", "--dist", "loadgroup",
         "--doctest-modules",
         *(session.posargs or ("--cov", "--cov-report=term-missing:skip-covered", "tests", "src")),
         env={"OMP_NUM_THREADS": "1"},
