@@ -60,7 +60,7 @@ def tests(session: nox.Session) -> None:
     """Unit tests and the examples in docstrings, with a floor for coverage."""
     install(session, "test")
     session.run(
-        "pytest", "-m", "not notebook and not browser", "-n", "3", "--dist", "loadgroup",
+        "pytest", "-m", "not notebook and not browser", "-n", "2", "--dist", "loadgroup",
         "--doctest-modules",
         *(session.posargs or ("--cov", "--cov-report=term-missing:skip-covered", "tests", "src")),
         env={"OMP_NUM_THREADS": "1"},
@@ -94,7 +94,7 @@ def browser(session: nox.Session) -> None:
     """Open every built page in headless Chromium: math, links out, layout, accessibility."""
     session.install(*EXTRAS["browser"])
     session.run(
-        "pytest", "-m", "browser", "--confcutdir=tests/browser",
+        "pytest", "-m", "browser", "--confcutdir=tests/browser", "-n", "2", "--durations=10",
         *(session.posargs or ("tests/browser",)),
     )  # fmt: skip
 

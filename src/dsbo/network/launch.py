@@ -57,7 +57,7 @@ def join(
     TimeoutError
         If a rank does not come.
     OSError
-        If the port is in use, or nobody answers there.
+        If the port is in use, nobody answers there, or rank 0 ends before all have come.
     PeerLost
         If a rank ends early.
     """
