@@ -157,7 +157,8 @@ MUTANTS = (
     ),
     Mutant(
         "peers: every neighbour takes the first one's weight", NETWORK_PEERS,
-        "alpha=w)", "alpha=weight)", (PEERS + "processes_equal_the_matrix",),
+        "target.add_(known[neighbour][k], alpha=w)",
+        "target.add_(known[neighbour][k], alpha=weight)", (PEERS + "processes_equal_the_matrix",),
     ),
     Mutant(
         "peers: own rows are summed before those that arrive", NETWORK_PEERS,
@@ -167,7 +168,8 @@ MUTANTS = (
     ),
     Mutant(
         "peers: derivatives depend on how many agents are here", NETWORK_PEERS,
-        "return False", "return True", (SAME_BITS,),
+        "return False", "return True",
+        (PEERS + "losses_of_ones_own_have_the_same_bits_on_processes",),
     ),
     Mutant(
         "peers: rows are sent that no weight asks for", NETWORK_PEERS,
