@@ -50,11 +50,12 @@ def settings():
 
 
 def outcome(trace):
-    """The rows without what they took, and on rank 0 all agents' variables."""
+    """The rows without their times, and on rank 0 all agents' variables."""
     return [{k: v for k, v in row.items() if k != "seconds"} for row in trace.rows], trace.state
 
 
 def everything(transport, folder=None, steps=30, resume=False):
+    """Run everything and give the outcomes."""
     found = {}
     for key, (algorithm, problem, W) in settings():
         place = None if folder is None else folder / "-".join(key)
@@ -93,13 +94,16 @@ def test_processes_equal_the_matrix(transport):
             assert a == pytest.approx(b, rel=1e-11, abs=1e-13), key
 
 
-def by_autodiff():
-    algorithm, W = CASES["dsoba"].algorithm, weights(CASES["dsoba"], N)
-    return {"tanh": outcome(run(algorithm, tanh_problem(), Peers(W), 30, seed=3, record=10))}
+def by_autodiff(transport=Peers):
+    algorithm, network = CASES["dsoba"].algorithm, transport(weights(CASES["dsoba"], N))
+    return {"tanh": outcome(run(algorithm, tanh_problem(), network, 30, seed=3, record=10))}
 
 
 def test_losses_of_ones_own_have_the_same_bits_on_processes():
-    bitwise(spawn(by_autodiff, 3, timeout=30)[0], by_autodiff())
+    alone = by_autodiff()
+    bitwise(spawn(by_autodiff, 3, timeout=30)[0], alone)
+    for transport in (Dense, Sparse):
+        equal_to_rounding(alone["tanh"][1], by_autodiff(transport)["tanh"][1])
 
 
 def test_a_run_of_four_processes_goes_on_with_other_numbers_of_them(tmp_path):

@@ -92,7 +92,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # They import SymPy, which takes as long as the rest together and which no run needs.
+    # They import SymPy, which takes seconds and which no run needs.
     if name in ("claim", "refuted"):
         from dsbo import claims
 

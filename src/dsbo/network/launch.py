@@ -126,7 +126,7 @@ def _meet(seat: Seat, store: PrefixStore, timeout: float) -> None:
         store.wait(seats, timedelta(seconds=timeout))
     except RuntimeError as error:
         absent = _absent(seat, store, seats)
-        if seat.hosts:  # the others ask for the absent ones at about the same time
+        if seat.hosts:  # the others ask here for the absent ones at about the same time
             time.sleep(1)
         raise TimeoutError(
             f"of {seat.size} ranks {absent} did not come within {timeout:g} s; start as many as "
@@ -135,12 +135,13 @@ def _meet(seat: Seat, store: PrefixStore, timeout: float) -> None:
 
 
 def _absent(seat: Seat, store: PrefixStore, seats: list[str]) -> list[int]:
+    """Return the ranks that have not come, if rank 0, which holds the list, is still there."""
     try:
         return [q for q, name in enumerate(seats) if not store.check([name])]
     except RuntimeError as error:
         raise ConnectionError(
-            f"rank 0, whom the others meet at {seat.address}:{seat.port}, ended before all of "
-            f"{seat.size} ranks were there; see what it says"
+            f"rank 0, which the others meet at {seat.address}:{seat.port}, ended before all "
+            f"{seat.size} ranks had come; see what it says"
         ) from error
 
 
