@@ -1,31 +1,24 @@
-import gc
+import bz2
 import gzip
 import hashlib
 import http.server
 import io
+import lzma
 import pickle
 import struct
 import tarfile
 import threading
-from functools import partial
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
-import pooch
+import platformdirs
 import pytest
 import torch
 
 from dsbo import data
 from dsbo.data import cifar, idx, libsvm, registry
-from dsbo.data.registry import DataCorrupted, DataUnavailable, Source
-
-# pooch leaves the connection of a refused download to the garbage collector
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-REAL = {name: [status for _, status in data.verify(name)] for name in data.NAMES}
-
-
-def real(name):
-    return pytest.mark.skipif(set(REAL[name]) != {"ok"}, reason=f"{name} is not on this machine")
+from dsbo.data.registry import DataCorrupted, DataUnavailable
 
 
 def sha256(content):
@@ -43,7 +36,7 @@ def idx_bytes(array, code, *, shape=None):
     ("code", "dtype"),
     [(8, ">u1"), (9, ">i1"), (0x0B, ">i2"), (0x0C, ">i4"), (0x0D, ">f4"), (0x0E, ">f8")],
 )
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
 def test_idx_files_of_every_type_are_read(tmp_path, code, dtype, pack):
     want = np.arange(24, dtype=dtype).reshape(2, 3, 4)
     (tmp_path / "file").write_bytes(pack(idx_bytes(want, code)))
@@ -65,9 +58,11 @@ FINE = idx_bytes(np.arange(6, dtype="u1").reshape(2, 3), 8)
         (FINE[:7], "cut short inside its header of 12 bytes"),
         (FINE[:-1], r"has 17 bytes, but its header \(2, 3\) needs 18"),
         (FINE + b"\0", "has 19 bytes"),
-        (gzip.compress(FINE)[:-9], "broken gzip file"),
+        (gzip.compress(FINE, mtime=0)[:-9], "broken gzip file"),
         (b"\x1f\x8b" + bytes(20), "broken gzip file"),
-        (gzip.compress(FINE)[:12] + bytes(30), "broken gzip file"),
+        (gzip.compress(FINE, mtime=0)[:12] + bytes(30), "broken gzip file"),
+        (lzma.compress(FINE)[:-9], "broken xz file"),
+        (lzma.compress(FINE)[:12] + bytes(30), "broken xz file"),
         (idx_bytes(np.zeros(0, "u1"), 8, shape=(2**32 - 1,) * 4), "needs"),
     ],
 )
@@ -135,6 +130,31 @@ def test_a_pickle_that_is_no_batch_is_refused(tmp_path, content):
 TOY = {"one": b"first file", "two": b"second file"}
 
 
+class Server(http.server.BaseHTTPRequestHandler):
+    """Publishes a folder; knows ranges, and breaks off after ``cut`` bytes if that is set."""
+
+    folder, cut, ranges, asked = Path(), None, True, []
+
+    def do_GET(self):
+        self.asked.append(self.headers["Range"])
+        path = self.folder / self.path.lstrip("/")
+        if not path.is_file():
+            return self.send_error(404)
+        content, start = path.read_bytes(), 0
+        if self.ranges and self.headers["Range"]:
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            if start >= len(content):
+                return self.send_error(416)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start : self.cut])
+        return None
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     """Empty data folder and cache, and a folder that a local server publishes."""
@@ -142,23 +162,23 @@ def places(tmp_path, monkeypatch):
     published.mkdir()
     monkeypatch.setenv("DSBO_DATA", str(own))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(pooch, "os_cache", lambda _: cache)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = partial(Quiet, directory=str(published))
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: cache)
+    handler = type("Handler", (Server,), {"folder": published, "asked": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}/"
-        sums = {file: sha256(content) for file, content in TOY.items()}
-        monkeypatch.setitem(registry.SOURCES, "toy", Source("toy", sums, address))
-        yield {"published": published, "own": own, "cache": cache, "address": address}
+        monkeypatch.setitem(registry.SOURCES, "toy", toy(address))
+        yield Namespace(published=published, own=own, cache=cache, address=address, server=handler)
         server.shutdown()
         thread.join()
-        gc.collect()
+
+
+def toy(address, archive=None):
+    sums = {file: sha256(content) for file, content in TOY.items()}
+    return registry.Source(
+        "Toy", "we", "here", None, "toy", address, archive, sums, "none", {}, complete=False
+    )
 
 
 def put(folder, contents=TOY):
@@ -167,73 +187,105 @@ def put(folder, contents=TOY):
         (folder / file).write_bytes(content)
 
 
-def no_download(*_, **__):
-    raise AssertionError("nothing should be downloaded")
-
-
 @pytest.mark.parametrize("where", ["own", "cache"])
-def test_files_on_this_machine_are_used_without_a_download(places, where, monkeypatch):
-    monkeypatch.setattr(pooch, "retrieve", no_download)
-    put(places[where] / "toy")
-    assert data.fetch("toy") == {file: places[where] / "toy" / file for file in TOY}
+def test_files_on_this_machine_are_used_without_a_download(places, where):
+    put(getattr(places, where) / "toy")
+    want = {file: getattr(places, where) / "toy" / file for file in TOY}
+    assert data.fetch("toy") == data.find("toy") == want
     assert data.verify("toy") == [("toy/one", "ok"), ("toy/two", "ok")]
+    assert not places.server.asked
 
 
 def test_the_cache_is_used_where_no_folder_is_named(places, monkeypatch):
     monkeypatch.delenv("DSBO_DATA")
-    put(places["published"])
-    assert data.fetch("toy")["one"] == places["cache"] / "toy" / "one"
+    put(places.published)
+    assert data.fetch("toy")["one"] == places.cache / "toy" / "one"
 
 
 def test_missing_files_are_downloaded_into_the_folder_that_is_named(places):
-    put(places["published"])
-    put(places["cache"] / "toy", {"two": TOY["two"]})
+    put(places.published)
+    put(places.cache / "toy", {"two": TOY["two"]})
     paths = data.fetch("toy")
-    assert paths == {
-        "one": places["own"] / "toy" / "one",
-        "two": places["cache"] / "toy" / "two",
-    }
+    assert paths == {"one": places.own / "toy" / "one", "two": places.cache / "toy" / "two"}
     assert paths["one"].read_bytes() == TOY["one"]
+    assert [path.name for path in (places.own / "toy").iterdir()] == ["one"]
 
 
-def test_a_file_that_cannot_be_had_is_named_with_its_checksum_and_place(places):
+def test_a_mirror_is_asked_instead_of_the_makers(places, monkeypatch):
+    monkeypatch.setitem(registry.SOURCES, "toy", toy("http://127.0.0.1:9/"))
+    put(places.published / "toy")
+    assert set(data.fetch("toy", places.address)) == set(TOY)
+
+
+@pytest.mark.parametrize("act", [data.find, data.fetch])
+def test_a_file_that_cannot_be_had_is_named_with_its_checksum_and_place(places, act):
     assert data.verify("toy") == [("toy/one", "absent"), ("toy/two", "absent")]
     with pytest.raises(DataUnavailable) as caught:
-        data.fetch("toy")
+        act("toy")
     text = str(caught.value)
     assert isinstance(caught.value, OSError)
-    for part in ("one is not on this machine", sha256(TOY["one"]), str(places["own"] / "toy/one")):
+    for part in ("one", sha256(TOY["one"]), str(places.own / "toy/one"), "By hand", "DSBO_DATA"):
         assert part in text
+    assert ("dsbo data fetch toy" if act is data.find else "404") in text
+
+
+def test_nothing_but_fetch_downloads(places):
+    put(places.published)
+    with pytest.raises(DataUnavailable, match="is not on this machine"):
+        data.find("toy")
+    assert not places.server.asked
 
 
 @pytest.mark.usefixtures("places")
-def test_without_a_network_the_data_are_unavailable(monkeypatch):
-    def offline(*_, **__):
-        raise ConnectionError("Name or service not known")
-
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", offline)
-    with pytest.raises(DataUnavailable, match="could not be reached"):
+def test_a_server_that_does_not_answer_is_named_with_the_reason(monkeypatch):
+    monkeypatch.setitem(registry.SOURCES, "toy", toy("http://127.0.0.1:9/"))
+    with pytest.raises(DataUnavailable, match=r"from http://127.0.0.1:9/one: .*refused"):
         data.fetch("toy")
     assert data.verify("toy")[0] == ("toy/one", "absent")
+
+
+def test_a_download_that_broke_off_goes_on_where_it_stopped(places):
+    long = bytes(range(256)) * 200
+    registry.SOURCES["toy"].files["one"] = sha256(long)
+    put(places.published, {**TOY, "one": long})
+    places.server.cut = 20_000
+    with pytest.raises(DataUnavailable, match=r"broken.* 16384 bytes of it are kept; the same c"):
+        data.fetch("toy")
+    assert data.verify("toy")[0] == ("toy/one", "absent")
+    places.server.cut = None
+    assert data.fetch("toy")["one"].read_bytes() == long
+    assert places.server.asked[:2] == [None, "bytes=16384-"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("left", [b"", TOY["one"][:3], TOY["one"]])
+def test_what_is_left_of_a_download_is_used_and_no_byte_twice(places, ranges, left):
+    put(places.published)
+    put(places.own / "toy", {"one.part": left})
+    places.server.ranges = ranges
+    assert data.fetch("toy")["one"].read_bytes() == TOY["one"]
 
 
 @pytest.mark.parametrize("content", [b"another file", b"first fil", b""])
-def test_a_corrupt_file_is_an_error_and_is_not_replaced(places, content, monkeypatch):
-    monkeypatch.setattr(pooch, "retrieve", no_download)
-    put(places["own"] / "toy", {**TOY, "one": content})
-    with pytest.raises(DataCorrupted) as caught:
-        data.fetch("toy")
-    for part in ("toy/one is corrupt", sha256(content), sha256(TOY["one"]), "delete it"):
-        assert part in str(caught.value)
+def test_a_corrupt_file_is_an_error_and_is_not_replaced(places, content):
+    put(places.own / "toy", {**TOY, "one": content})
+    for act in (data.find, data.fetch):
+        with pytest.raises(DataCorrupted) as caught:
+            act("toy")
+        for part in ("toy/one is corrupt", sha256(content), sha256(TOY["one"]), "delete it"):
+            assert part in str(caught.value)
     assert data.verify("toy") == [("toy/one", "corrupt"), ("toy/two", "ok")]
-    assert (places["own"] / "toy/one").read_bytes() == content
+    assert (places.own / "toy/one").read_bytes() == content
+    assert not places.server.asked
 
 
-def test_a_download_that_is_not_the_published_file_is_thrown_away(places):
-    put(places["published"], {**TOY, "one": b"a login page"})
+@pytest.mark.parametrize("left", [b"", b"other"])
+def test_a_download_that_is_not_the_published_file_is_thrown_away(places, left):
+    put(places.published, {**TOY, "one": b"a login page"})
+    put(places.own / "toy", {"one.part": left})
     with pytest.raises(DataCorrupted, match="is not the file that was published"):
         data.fetch("toy")
-    assert data.verify("toy")[0] == ("toy/one", "absent")
+    assert not list((places.own / "toy").iterdir())
 
 
 def archive(contents):
@@ -248,9 +300,8 @@ def archive(contents):
 
 def publish_archive(places, monkeypatch, contents):
     packed = archive(contents)
-    (places["published"] / "toy.tar.gz").write_bytes(packed)
-    sums = {file: sha256(content) for file, content in TOY.items()}
-    source = Source("toy", sums, places["address"] + "toy.tar.gz", archive=sha256(packed))
+    (places.published / "toy.tar.gz").write_bytes(packed)
+    source = toy(places.address + "toy.tar.gz", sha256(packed))
     monkeypatch.setitem(registry.SOURCES, "toy", source)
 
 
@@ -258,20 +309,26 @@ def test_members_are_unpacked_from_an_archive(places, monkeypatch):
     publish_archive(places, monkeypatch, {**TOY, "readme": b"not asked for"})
     paths = data.fetch("toy")
     assert {file: path.read_bytes() for file, path in paths.items()} == TOY
-    assert sorted(p.name for p in places["own"].iterdir()) == ["toy", "toy.tar.gz"]
-    assert sorted(p.name for p in (places["own"] / "toy").iterdir()) == ["one", "two"]
-    monkeypatch.setattr(pooch, "retrieve", no_download)
+    assert sorted(p.name for p in places.own.iterdir()) == ["toy"]
+    assert sorted(p.name for p in (places.own / "toy").iterdir()) == ["one", "two"]
     assert data.fetch("toy") == paths
+    assert len(places.server.asked) == 1
+
+
+def test_a_mirror_has_the_members_of_an_archive_one_by_one(places, monkeypatch):
+    monkeypatch.setitem(registry.SOURCES, "toy", toy("http://127.0.0.1:9/toy.tar.gz", "0" * 64))
+    put(places.published / "toy")
+    assert set(data.fetch("toy", places.address)) == set(TOY)
 
 
 def test_a_wrong_member_of_an_archive_is_not_put_in_place(places, monkeypatch):
     publish_archive(places, monkeypatch, {**TOY, "two": b"changed"})
-    with pytest.raises(DataCorrupted, match="two is corrupt"):
+    with pytest.raises(DataCorrupted, match=r"two\.part is corrupt"):
         data.fetch("toy")
     assert data.verify("toy")[1] == ("toy/two", "absent")
 
 
-@pytest.mark.parametrize("act", [data.fetch, data.verify])
+@pytest.mark.parametrize("act", [data.fetch, data.find, data.load, data.samples, data.verify])
 def test_unknown_names_are_refused_with_the_known_ones(act):
     with pytest.raises(
         ValueError, match="no data set 'imagenet'; give one of mnist, fashion_mnist"
@@ -279,52 +336,64 @@ def test_unknown_names_are_refused_with_the_known_ones(act):
         act("imagenet")
 
 
-def test_every_source_has_checksums_and_an_address():
+def test_every_source_has_checksums_an_address_and_says_whose_it_is():
     for source in (registry.SOURCES[name] for name in data.NAMES):
-        assert all(len(s) == 64 for s in [*source.files.values(), source.archive or "0" * 64])
+        sums = [*source.files.values(), *source.sample_files.values(), source.archive or "0" * 64]
+        assert all(len(s) == 64 for s in sums)
         assert source.address.startswith("http")
         assert source.address.endswith("/") or source.archive
+        assert source.makers
+        assert source.homepage.startswith("http")
+        assert source.licence or not source.sample_files, "no licence to pass it on"
 
 
-def check_shape(dataset, train, test, p, classes):
-    assert dataset.x_train.shape == (train, p)
-    assert dataset.x_test.shape == (test, p)
-    assert dataset.classes == classes
-    for x, y in ((dataset.x_train, dataset.y_train), (dataset.x_test, dataset.y_test)):
-        assert x.dtype == torch.float32
-        assert y.dtype == torch.int64
+@pytest.mark.parametrize(
+    ("name", "train", "test", "p", "classes"),
+    [
+        ("mnist", 3600, 400, 784, 10),
+        ("fashion_mnist", 5000, 500, 784, 10),
+        ("a9a", 32_561, 16_281, 123, 2),
+    ],
+)
+def test_samples_come_with_the_package_classes_in_proportion(name, train, test, p, classes):
+    sample = data.load(f"{name}-sample")
+    assert sample.x_train.shape == (train, p)
+    assert sample.x_test.shape == (test, p)
+    assert sample.classes == classes
+    for x, y in ((sample.x_train, sample.y_train), (sample.x_test, sample.y_test)):
+        assert (x.dtype, y.dtype) == (torch.float32, torch.int64)
         assert x.is_contiguous()
         assert (x.min(), x.max()) == (0, 1)
         assert len(x) == len(y)
         assert sorted(y.unique().tolist()) == list(range(classes))
+    shares = sample.y_train.bincount() / train
+    wanted = [0.759, 0.241] if classes == 2 else [0.1] * 10
+    torch.testing.assert_close(shares, torch.tensor(wanted), rtol=0.15, atol=0)
+    assert all(status == "ok" for file, status in data.verify(name) if "samples" in file)
 
 
-def test_digits_come_with_the_package():
-    check_shape(data.digits(), 1500, 297, 64, 10)
-    torch.testing.assert_close(data.digits().x_train, data.digits().x_train)
+def test_the_rows_of_a9a_are_the_originals():
+    for file, path in data.samples("a9a").items():
+        original = registry.SOURCES["a9a"].files[file.removesuffix(".bz2")]
+        assert sha256(bz2.decompress(path.read_bytes())) == original
+    assert data.a9a().y_train.sum() == 7841
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=real(n)) for n in ("mnist", "fashion_mnist")]
-)
-def test_the_mnists_have_their_known_sizes(name):
-    dataset = getattr(data, name)()
-    check_shape(dataset, 60_000, 10_000, 784, 10)
-    want = {"mnist": [5, 0, 4, 1, 9], "fashion_mnist": [9, 0, 0, 3, 0]}[name]
-    assert dataset.y_train[:5].tolist() == want
+def test_samples_are_small_and_their_licences_are_told():
+    assert sum(path.stat().st_size for path in registry.SAMPLES.rglob("*.*")) < 4.5e6
+    text = (registry.SAMPLES / "LICENSES.md").read_text("utf-8")
+    for source in registry.SOURCES.values():
+        assert source.title in text
 
 
-@real("cifar10")
-def test_cifar10_has_its_known_sizes():
-    dataset = data.cifar10()
-    check_shape(dataset, 50_000, 10_000, 3072, 10)
-    assert dataset.y_train.bincount().tolist() == [5000] * 10
-    assert dataset.y_test[:5].tolist() == [3, 8, 8, 0, 6]
-
-
-@real("a9a")
-def test_a9a_has_its_known_sizes():
-    dataset = data.a9a()
-    check_shape(dataset, 32_561, 16_281, 123, 2)
-    assert dataset.y_train.sum() == 7841
-    assert set(dataset.x_train.unique().tolist()) == {0, 1}
+def test_a_sample_that_is_not_there_is_told_with_the_way_to_the_original(monkeypatch, tmp_path):
+    with pytest.raises(
+        DataUnavailable, match=r"no sample of CIFAR-10 .*no licence.* fetch cifar10"
+    ):
+        data.load("cifar10-sample")
+    monkeypatch.setattr(registry, "SAMPLES", tmp_path)
+    with pytest.raises(DataUnavailable, match=r"no sample of MNIST .*missing.* fetch mnist"):
+        data.sample("mnist")
+    put(tmp_path / "mnist", dict.fromkeys(registry.SOURCES["mnist"].sample_files, b"changed"))
+    with pytest.raises(DataCorrupted, match="corrupt"):
+        data.sample("mnist")

@@ -1,4 +1,4 @@
-"""Experiments, their records and the command line, on the digits that need no download."""
+"""Experiments, their records and the command line, on the samples that come with the package."""
 
 import errno
 import json
@@ -8,6 +8,7 @@ from dataclasses import replace
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import platformdirs
 import pytest
 
 from dsbo import SingleLevelDSGD, Trace, data, plots
@@ -15,7 +16,7 @@ from dsbo.__main__ import main
 from dsbo.experiments import EXPERIMENTS, cleaning, jobs
 from dsbo.experiments.jobs import StaleRecord, load_kept, load_record, run_jobs
 
-TINY = replace(cleaning.SCALES["digits"], train=200, clean=100, hidden=8, steps=6, record=3)
+TINY = replace(cleaning.SCALES["quick"], train=200, clean=100, hidden=8, steps=6, record=3)
 
 
 @pytest.fixture
@@ -32,15 +33,13 @@ def test_every_scale_of_every_experiment_lists_its_runs():
     assert len(cleaning.jobs(cleaning.SCALES["paper"])) == (3 + 3 * 3) * 5
 
 
-@pytest.mark.parametrize(
-    ("name", "scale"),
-    [(n, "digits") for n, known in EXPERIMENTS.items() if "digits" in known.scales]
-    + [(n, "quick") for n in ("complexity-tuning", "logistic", "nonlinear")],
-)
-def test_every_kind_of_run_that_needs_no_download_can_start(name, scale):
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_kind_of_run_starts_at_quick_scale_without_a_download(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("DSBO_DATA", str(tmp_path))
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: tmp_path)
     experiment = EXPERIMENTS[name]
     kinds = {}
-    for job in experiment.jobs(experiment.scales[scale], None):
+    for job in experiment.jobs(experiment.scales["quick"], None):
         kinds.setdefault((job.told.get("method"), job.told.get("problem")), job)
     for job in kinds.values():
         _, problem, network = job.start()
@@ -153,7 +152,7 @@ def test_the_command_line_lists_what_there_is(capsys):
         (["run", "cleaning", "--seeds", "-1"], 2, "negative"),
         (["run", "cleaning", "--device", "abacus"], 2, "abacus"),
         (["fly"], 2, "invalid choice"),
-        (["run", "cleaning-tuning", "--scale", "digits"], 1, "no scale 'digits'"),
+        (["run", "cleaning-tuning", "--scale", "long"], 1, "no scale 'long'"),
         (["data", "fetch", "cifar11"], 1, "no data set 'cifar11'"),
         (["plot", "nowhere"], 1, "no traces"),
     ],
@@ -215,9 +214,24 @@ def test_data_are_verified_file_by_file(capsys, monkeypatch):
     monkeypatch.setattr(data, "verify", lambda name: [(f"{name}/a", "ok"), (f"{name}/b", "absent")])
     assert main(["data", "verify", "mnist"]) == 1
     assert "absent     mnist/b" in capsys.readouterr().out
-    monkeypatch.setattr(data, "fetch", lambda name: {"a": f"there/{name}"})
-    assert main(["data", "fetch", "mnist", "a9a"]) == 0
-    assert "there/a9a" in capsys.readouterr().out
+
+
+def test_data_are_fetched_by_name_or_all(capsys, monkeypatch, tmp_path):
+    (tmp_path / "file").write_bytes(bytes(200_000))
+    asked = []
+
+    def fetch(name, mirror):
+        asked.append((name, mirror))
+        return {"file": tmp_path / "file"}
+
+    monkeypatch.setattr(data, "fetch", fetch)
+    assert main(["data", "fetch", "all", "--mirror", "http://there"]) == 0
+    said = capsys.readouterr().out
+    assert f"mnist: 1 files, 0.2 MB, verified, in {tmp_path}" in said
+    assert "a9a: all of it comes with the package" in said
+    assert asked == [(name, "http://there") for name in ("mnist", "fashion_mnist", "cifar10")]
+    assert main(["data", "fetch"]) == 1
+    assert "say which data sets: mnist, " in capsys.readouterr().err
 
 
 def traces():

@@ -10,7 +10,7 @@ from dsbo.experiments import cleaning, sparkle
 from dsbo.experiments.jobs import run_jobs
 from dsbo.experiments.tuning import Steps
 
-TASK = replace(cleaning.SCALES["digits"], train=200, clean=100, hidden=8)
+TASK = replace(cleaning.SCALES["quick"], train=200, clean=100, hidden=8)
 TINY = sparkle.Settings(TASK, rates=(0.2, 0.1), steps=4, record=2, seeds=(0,))
 
 

@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"dsbo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("dsbo: interrupted; add --resume to go on from here", file=sys.stderr)
+        how = "add --resume" if args.command is run_experiment else "give the same command"
+        print(f"dsbo: interrupted; {how} to go on from here", file=sys.stderr)
         return 130
 
 
@@ -119,14 +120,21 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser(
         "data",
         help="fetch or verify data sets",
-        description="Files are looked for in the folder $DSBO_DATA, then in the user's cache.",
+        description="Originals are looked for in the folder $DSBO_DATA, then in the user's cache; "
+        "fetch puts what is missing into the first of these, and goes on with a download that was "
+        "interrupted. Runs at quick scale need none of them.",
     )
     add.add_argument("action", choices=("fetch", "verify"))
     add.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"any of {', '.join(data.NAMES)}; by default all",
+        help=f"any of {', '.join(data.NAMES)}, or all",
+    )
+    add.add_argument(
+        "--mirror",
+        metavar="URL",
+        help="fetch URL/FOLDER/FILE instead of asking the makers, such as URL/mnist/…",
     )
     add.set_defaults(command=data_sets)
     return top
@@ -142,7 +150,9 @@ def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
         print(f"  {cls.__name__:16} {(cls.__doc__ or '').splitlines()[0]}")
     print("data sets (dsbo data fetch NAME)")
     for name in data.NAMES:
-        print(f"  {name}")
+        source = data.source_of(name)
+        licence = source.licence or "no licence given"
+        print(f"  {name:16} {source.title}, {licence}; with the package: {source.sample}")
     return 0
 
 
@@ -218,18 +228,24 @@ def _fits(trace: Trace, only: Sequence[str]) -> bool:
 
 def data_sets(args: argparse.Namespace) -> int:
     """Fetch data sets, or say of each file whether it is there and whole."""
-    for name in args.names:
-        if name not in data.NAMES:
-            raise ValueError(f"no data set {name!r}; there are {', '.join(data.NAMES)}")
+    names = list(data.NAMES) if "all" in args.names else args.names
+    if not names:
+        raise ValueError(f"say which data sets: {', '.join(data.NAMES)}, or all")
+    for name in names:
+        data.source_of(name)
     wrong = 0
-    for name in args.names or data.NAMES:
-        if args.action == "fetch":
-            for path in data.fetch(name).values():
-                print(path)
-            continue
-        for file, status in data.verify(name):
-            print(f"{status:10} {file}")
-            wrong += status != "ok"
+    for name in names:
+        if args.action == "verify":
+            for file, status in data.verify(name):
+                print(f"{status:10} {file}")
+                wrong += status != "ok"
+        elif data.source_of(name).complete:
+            print(f"{name}: all of it comes with the package")
+        else:
+            paths = data.fetch(name, args.mirror)
+            size = sum(path.stat().st_size for path in paths.values())
+            folder = next(iter(paths.values())).parent
+            print(f"{name}: {len(paths)} files, {size / 1e6:.1f} MB, verified, in {folder}")
     return 1 if wrong else 0
 
 

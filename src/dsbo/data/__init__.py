@@ -1,18 +1,17 @@
 """Real data, each file checked against its published checksum, and ways to deal it out."""
 
-import warnings
-
-from tqdm import TqdmWarning
-
-with warnings.catch_warnings():
-    # Pooch, which scikit-learn imports too, prefers tqdm's bar for notebooks, and that complains
-    # where ipywidgets is not installed.
-    warnings.simplefilter("ignore", TqdmWarning)
-    import pooch  # noqa: F401
-
 from dsbo.data import split, synthetic
-from dsbo.data.datasets import Dataset, a9a, cifar10, digits, fashion_mnist, mnist
-from dsbo.data.registry import NAMES, DataCorrupted, DataUnavailable, fetch, verify
+from dsbo.data.datasets import Dataset, a9a, cifar10, fashion_mnist, load, mnist, sample
+from dsbo.data.download import fetch
+from dsbo.data.registry import (
+    NAMES,
+    DataCorrupted,
+    DataUnavailable,
+    find,
+    samples,
+    source_of,
+    verify,
+)
 
 __all__ = [
     "NAMES",
@@ -21,10 +20,14 @@ __all__ = [
     "Dataset",
     "a9a",
     "cifar10",
-    "digits",
     "fashion_mnist",
     "fetch",
+    "find",
+    "load",
     "mnist",
+    "sample",
+    "samples",
+    "source_of",
     "split",
     "synthetic",
     "verify",

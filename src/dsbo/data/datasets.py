@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsbo.data import cifar, idx, libsvm
-from dsbo.data.registry import SOURCES, fetch
+from dsbo.data.registry import SOURCES, find, samples, source_of
 
-__all__ = ["Dataset", "a9a", "cifar10", "digits", "fashion_mnist", "mnist"]
+__all__ = ["Dataset", "a9a", "cifar10", "fashion_mnist", "load", "mnist", "sample"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +38,64 @@ class Dataset:
     classes: int
 
 
+def load(name: str) -> Dataset:
+    """Return a data set by its name; ``<name>-sample`` is what comes of it with the package.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``mnist`` or ``mnist-sample``.
+
+    Raises
+    ------
+    DataUnavailable, DataCorrupted
+        If the original, or the sample, is not there or is another file.
+    ValueError
+        If there is no such data set.
+
+    Examples
+    --------
+    >>> load("mnist-sample").x_train.shape
+    torch.Size([3600, 784])
+    """
+    original = name.removesuffix("-sample")
+    source_of(original)
+    if name != original:
+        return sample(original)
+    return {"mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10, "a9a": a9a}[name]()
+
+
+def sample(name: str) -> Dataset:
+    """Return what comes of a data set with the package, drawn at random, classes in proportion.
+
+    Of MNIST 3600 and 400 images, of Fashion-MNIST 5000 and 500, of a9a all rows.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+    Raises
+    ------
+    DataUnavailable
+        If there is no sample, as of CIFAR-10, whose makers give no licence to pass it on.
+    DataCorrupted
+        If a file is not the one that came with the package.
+    ValueError
+        If the name is not one of `NAMES`.
+    """
+    return a9a() if name == "a9a" else _idx(samples(name))
+
+
 def mnist() -> Dataset:
     """Return MNIST: 60 000 and 10 000 handwritten digits of 28 × 28, 10 classes.
 
     Raises
     ------
     DataUnavailable, DataCorrupted
-        See :func:`dsbo.data.fetch`.
+        See :func:`dsbo.data.find`.
     """
-    return _idx("mnist")
+    return _idx(find("mnist"))
 
 
 def fashion_mnist() -> Dataset:
@@ -54,9 +104,9 @@ def fashion_mnist() -> Dataset:
     Raises
     ------
     DataUnavailable, DataCorrupted
-        See :func:`dsbo.data.fetch`.
+        See :func:`dsbo.data.find`.
     """
-    return _idx("fashion_mnist")
+    return _idx(find("fashion_mnist"))
 
 
 def cifar10() -> Dataset:
@@ -65,16 +115,16 @@ def cifar10() -> Dataset:
     Raises
     ------
     DataUnavailable, DataCorrupted
-        See :func:`dsbo.data.fetch`.
+        See :func:`dsbo.data.find`.
     """
-    paths, sums = fetch("cifar10"), SOURCES["cifar10"].files
+    paths, sums = find("cifar10"), SOURCES["cifar10"].files
     train = [f"data_batch_{k}" for k in range(1, 6)]
     images, labels = zip(*(cifar.read(paths[f], sums[f]) for f in train), strict=True)
     x_test, y_test = cifar.read(paths["test_batch"], sums["test_batch"])
     return Dataset(
-        _unit(np.concatenate(images), 255),
+        _unit(np.concatenate(images)),
         _labels(np.concatenate(labels)),
-        _unit(x_test, 255),
+        _unit(x_test),
         _labels(y_test),
         classes=10,
     )
@@ -83,16 +133,17 @@ def cifar10() -> Dataset:
 def a9a() -> Dataset:
     """Return a9a: 32 561 and 16 281 persons with 123 yes-or-no features, 2 classes.
 
-    Label 1 (written +1 in the file) is an income above 50 000 dollars.
+    Label 1 (written +1 in the file) is an income above 50 000 dollars. All of it comes with the
+    package.
 
     Raises
     ------
     DataUnavailable, DataCorrupted
-        See :func:`dsbo.data.fetch`.
+        See :func:`dsbo.data.samples`.
     """
-    paths = fetch("a9a")
+    paths = samples("a9a")
     (x_train, y_train), (x_test, y_test) = (
-        libsvm.read(paths[f], features=123) for f in ("a9a", "a9a.t")
+        libsvm.read(paths[f], features=123) for f in ("a9a.bz2", "a9a.t.bz2")
     )
     return Dataset(
         torch.from_numpy(x_train),
@@ -103,38 +154,14 @@ def a9a() -> Dataset:
     )
 
 
-def digits() -> Dataset:
-    """Return scikit-learn's bundled digits: 1500 and 297 images of 8 × 8, 10 classes.
-
-    Needs no download, so pages fall back on it; the split is fixed.
-
-    Examples
-    --------
-    >>> data = digits()
-    >>> data.x_train.shape, data.y_test.shape, data.classes
-    (torch.Size([1500, 64]), torch.Size([297]), 10)
-    """
-    from sklearn.datasets import load_digits  # slower to import than dsbo itself
-
-    x, y = load_digits(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(y))
-    train, test = order[:1500], order[1500:]
-    return Dataset(
-        _unit(x[train], 16), _labels(y[train]), _unit(x[test], 16), _labels(y[test]), classes=10
-    )
+def _idx(paths: dict[str, Path]) -> Dataset:
+    """Read the four files, in the order of their names: test images and labels, then training."""
+    x_test, y_test, x_train, y_train = (idx.read(paths[file]) for file in sorted(paths))
+    return Dataset(_unit(x_train), _labels(y_train), _unit(x_test), _labels(y_test), 10)
 
 
-def _idx(name: str) -> Dataset:
-    paths = fetch(name)
-    images = [idx.read(paths[f"{part}-images-idx3-ubyte.gz"]) for part in ("train", "t10k")]
-    labels = [idx.read(paths[f"{part}-labels-idx1-ubyte.gz"]) for part in ("train", "t10k")]
-    return Dataset(
-        _unit(images[0], 255), _labels(labels[0]), _unit(images[1], 255), _labels(labels[1]), 10
-    )
-
-
-def _unit(images: NDArray[Any], top: int) -> Tensor:
-    return torch.from_numpy(images.reshape(len(images), -1)).to(torch.float32).div_(top)
+def _unit(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(images.reshape(len(images), -1)).to(torch.float32).div_(255)
 
 
 def _labels(labels: NDArray[Any]) -> Tensor:

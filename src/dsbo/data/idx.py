@@ -2,12 +2,13 @@
 
     two zero bytes · type code · number of axes · sizes (32 bits each) · entries, last axis fastest
 
-All numbers are big-endian. The file may be compressed by gzip.
+All numbers are big-endian. The file may be compressed by gzip or xz.
 """
 
 from __future__ import annotations
 
 import gzip
+import lzma
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 __all__ = ["read"]
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+PACKED = ((b"\x1f\x8b", "gzip", gzip.decompress), (b"\xfd7zXZ\0", "xz", lzma.decompress))
+"""How a compressed file begins, and what reads it."""
 
 
 def read(path: str | Path) -> NDArray[Any]:
-    """Return the array in an IDX file, gzipped or not, in the machine's byte order.
+    """Return the array in an IDX file, compressed or not, in the machine's byte order.
 
     Parameters
     ----------
@@ -49,11 +52,12 @@ def read(path: str | Path) -> NDArray[Any]:
     """
     path = Path(path)
     content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is a broken gzip file ({error}); fetch it again") from error
+    for magic, name, unpack in PACKED:
+        if content.startswith(magic):
+            try:
+                content = unpack(content)
+            except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+                raise ValueError(f"{path} is a broken {name} file ({error})") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
         raise ValueError(f"{path} is not IDX: it begins with {content[:4].hex(' ') or 'nothing'}")
     dtype, axes = np.dtype(TYPES[content[2]]), content[3]

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from dsbo import data
-from dsbo.data import Dataset
 from dsbo.experiments import tuning
 from dsbo.experiments.jobs import Job, Start
 from dsbo.experiments.meta import network
@@ -40,8 +39,6 @@ class Settings:
 
     Parameters
     ----------
-    dataset : str
-        ``a9a`` or ``digits``.
     agents : int
         Number of agents.
     methods : tuple of str
@@ -64,7 +61,6 @@ class Settings:
         Iterations, those of a tuning run, rows, and the seeds that are reported.
     """
 
-    dataset: str = "a9a"
     agents: int = 5
     methods: tuple[str, ...] = tuple(METHODS)
     edges: tuple[float, ...] = (0.3, 0.5, 0.8)
@@ -92,19 +88,9 @@ SCALES = {
         record=50,
         seeds=(0,),
     ),
-    "digits": Settings(
-        dataset="digits",
-        edges=(0.3,),
-        literal=False,
-        compile=False,
-        steps=200,
-        tuning_steps=50,
-        record=50,
-        seeds=(0,),
-    ),
 }
-"""``quick`` is what a page runs, ``digits`` what it runs where a9a cannot be had, and
-``long`` asks how good DIAMOND gets with three times the iterations."""
+"""``quick`` is what a page runs, and ``long`` asks how good DIAMOND gets with three times the
+iterations."""
 PAIR = ("DIAMOND", "D-SGD")
 """The methods that the figure compares."""
 
@@ -141,6 +127,7 @@ def job(settings: Settings, edge: float, method: str, steps: Steps, seed: int) -
         told.pop(key, None)
     told |= {
         "experiment": "a9a",
+        "dataset": "a9a",
         "graph": f"Erdős–Rényi {edge:g}",
         "edge": edge,
         "method": method,
@@ -162,7 +149,7 @@ def job(settings: Settings, edge: float, method: str, steps: Steps, seed: int) -
 @lru_cache(maxsize=1)
 def problem(settings: Settings, seed: int) -> Logistic:
     """Return the problem; every agent gets the same share of the rows, at random."""
-    a, c, classes = rows(settings.dataset)
+    a, c = rows()
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(c)))
     sizes = [int(share * len(c)) // settings.agents for share in settings.shares]
     taken = [size * settings.agents for size in sizes]
@@ -172,25 +159,19 @@ def problem(settings: Settings, seed: int) -> Logistic:
         train=(a[train], c[train]),
         validation=(a[validation], c[validation]),
         test=(a[test], c[test]),
-        classes=classes,
+        classes=2,
         batch=settings.batch,
-        settings={"dataset": settings.dataset, "seed": seed},
+        settings={"dataset": "a9a", "seed": seed},
     )
 
 
-def rows(dataset: str) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Return all features ``[m, k]`` and labels ``[m]`` of both files, and how many classes."""
-    source = _source(dataset)
-    a = torch.cat([source.x_train, source.x_test]).flatten(1)
-    return a, torch.cat([source.y_train, source.y_test]), source.classes
+@lru_cache(maxsize=1)
+def rows() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return all features ``[m, k]`` and labels ``[m]`` of both files."""
+    source = data.a9a()
+    return torch.cat([source.x_train, source.x_test]), torch.cat([source.y_train, source.y_test])
 
 
 def _start(settings: Settings, edge: float, method: str, steps: Steps, seed: int) -> Start:
     algorithm: Any = tuning.method(method, steps, settings.K, settings.L)
     return algorithm, problem(settings, seed), network(settings.agents, edge, seed)
-
-
-@lru_cache(maxsize=1)
-def _source(name: str) -> Dataset:
-    source: Dataset = getattr(data, name)()
-    return source

@@ -17,8 +17,7 @@ import numpy as np
 
 from dsbo import data, graphs, mixing
 from dsbo.algorithms import DSOBA, Algorithm, SingleLevelDSGD
-from dsbo.data import Dataset
-from dsbo.experiments.jobs import Job, Start
+from dsbo.experiments.jobs import Job, Start, loaded
 from dsbo.network import Dense, Network
 from dsbo.problems import Cleaning
 from dsbo.problems.cleaning import Split
@@ -30,29 +29,29 @@ METHODS = ("D-SOBA", "unweighted", "clean only")
 """D-SOBA; training on all samples alike (the floor); on the clean ones alone (the ceiling)."""
 HELD_OUT = (100, 101)
 """Seeds for tuning, never reported."""
-CANDIDATES: dict[str, dict[int, list[dict[str, Any]]]] = {
+CANDIDATES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "D-SOBA": {
-        50_000: [
+        "all": [
             {"beta": 0.8, "alpha": 1000.0},
             {"beta": 0.8, "alpha": 2000.0},
             {"beta": 1.2, "alpha": 2000.0},
         ],
-        5_000: [
+        "tenth": [
             {"beta": 0.5, "alpha": 500.0},
             {"beta": 0.8, "alpha": 500.0},
             {"beta": 0.8, "alpha": 200.0},
         ],
     },
     "unweighted": {
-        50_000: [{"beta_unweighted": beta} for beta in (0.3, 0.5, 0.8)],
-        5_000: [{"beta_unweighted": beta} for beta in (0.2, 0.35, 0.5)],
+        "all": [{"beta_unweighted": beta} for beta in (0.3, 0.5, 0.8)],
+        "tenth": [{"beta_unweighted": beta} for beta in (0.2, 0.35, 0.5)],
     },
     "clean only": {
-        50_000: [{"beta_clean": beta} for beta in (0.3, 0.5, 0.8)],
-        5_000: [{"beta_clean": beta} for beta in (0.2, 0.35, 0.5)],
+        "all": [{"beta_clean": beta} for beta in (0.3, 0.5, 0.8)],
+        "tenth": [{"beta_clean": beta} for beta in (0.2, 0.35, 0.5)],
     },
 }
-"""By method and number of training samples; the same number of candidates for every method."""
+"""By method, for all the data and for a tenth of it or less; the same number for every method."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Settings:
     Parameters
     ----------
     dataset : str
-        ``fashion_mnist`` or ``digits``.
+        See `dsbo.data.load`.
     train, clean : int
         Training and clean samples of all agents together.
     rates : tuple of float
@@ -132,7 +131,8 @@ SCALES = {
         record=25,
     ),
     "quick": Settings(
-        train=5_000,
+        dataset="fashion_mnist-sample",
+        train=4_000,
         clean=1_000,
         rates=(0.2,),
         steps=120,
@@ -142,21 +142,9 @@ SCALES = {
         beta_clean=0.5,
         seeds=(0,),
     ),
-    "digits": Settings(
-        dataset="digits",
-        train=1_000,
-        clean=400,
-        rates=(0.2,),
-        steps=120,
-        record=20,
-        alpha=100.0,
-        beta=0.8,
-        beta_clean=0.5,
-        seeds=(0,),
-    ),
 }
-"""``quick`` is what a page runs, ``digits`` what it runs where Fashion-MNIST cannot be had, and
-``small`` a tenth of the data, where a network memorises wrong labels sooner."""
+"""``quick`` is what a page runs, on the sample that comes with the package; ``small`` has a tenth
+of the data, where a network memorises wrong labels sooner."""
 
 
 def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
@@ -174,10 +162,11 @@ def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
 def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
     """Return the runs that chose the steps: three candidates a method, on held-out seeds."""
     seeds = HELD_OUT if seeds is None else tuple(seeds)
+    amount = "all" if settings.train == Settings.train else "tenth"
     return [
         job(replace(settings, **candidate), method, "complete", settings.rates[0], seed)
         for method, candidates in CANDIDATES.items()
-        for candidate, seed in itertools.product(candidates[settings.train], seeds)
+        for candidate, seed in itertools.product(candidates[amount], seeds)
     ]
 
 
@@ -218,7 +207,7 @@ def problem(settings: Settings, rate: float, seed: int) -> Cleaning:
     All 60 000 labelled samples are dealt out by a Dirichlet draw; an agent's clean samples are a
     random part of its shard, so that they follow the same class shares as its training samples.
     """
-    source = _source(settings.dataset)
+    source = loaded(settings.dataset)
     rng = np.random.default_rng(seed)
     n, N = settings.train + settings.clean, settings.agents
     pool = rng.permutation(len(source.y_train))[:n]
@@ -259,9 +248,3 @@ def _start(settings: Settings, method: str, graph: str, rate: float, seed: int) 
         # sigmoid(40) is 1 and sigmoid(-40) is 0 in single precision.
         task = task.trusting(clean=40.0, corrupted=40.0 if method == "unweighted" else -40.0)
     return algorithm, task, network(graph, settings)
-
-
-@lru_cache(maxsize=1)
-def _source(name: str) -> Dataset:
-    source: Dataset = getattr(data, name)()
-    return source

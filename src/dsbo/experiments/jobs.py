@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from dsbo import data
 from dsbo.algorithms import Algorithm
 from dsbo.network import Network
 from dsbo.network.peers import parted
@@ -31,6 +32,8 @@ from dsbo.trace import Trace, replacing
 RECORDS = Path(os.environ.get("DSBO_RECORDS") or Path(__file__).parents[3] / "book/records")
 """Where the traces at paper scale are: ``$DSBO_RECORDS``, else beside a source checkout."""
 Start = tuple[Algorithm, Problem, Network]
+loaded = lru_cache(maxsize=1)(data.load)
+"""A data set by its name, kept for the next job that asks for it."""
 
 
 class StaleRecord(ValueError):

@@ -272,7 +272,7 @@ def _dealt(s: Settings, dataset: str, knob: float, seed: int) -> tuple[Samples, 
 @lru_cache(maxsize=1)
 def _source(dataset: str, features: int) -> tuple[Tensor, Tensor, Samples, int]:
     """Return the features, labels, test samples and number of classes of a real data set."""
-    source = getattr(data, dataset)()
+    source = data.load(dataset)
     a, test = source.x_train.flatten(1), source.x_test.flatten(1)
     if dataset == "fashion_mnist":
         a, test = _components(a, test, features)

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from dsbo import data, graphs, mixing
-from dsbo.data import Dataset
 from dsbo.experiments import tuning
-from dsbo.experiments.jobs import Job, Start
+from dsbo.experiments.jobs import Job, Start, loaded
 from dsbo.experiments.tuning import HELD_OUT, LITERAL, METHODS, NOT_TOLD, Steps
 from dsbo.network import Dense, Network
 from dsbo.problems import Meta
@@ -37,7 +36,7 @@ ON_CIFAR10 = {
     "M-SGD": Steps(0.03, 0.1),
     "D-SGD": Steps(0.03, 0.1),
 }
-TUNED = {"mnist": ON_MNIST, "cifar10": ON_CIFAR10, "digits": ON_MNIST}
+TUNED = {"mnist": ON_MNIST, "cifar10": ON_CIFAR10, "mnist-sample": ON_MNIST}
 """What the tuner chose, by data set and method; the chapter compares it with the record."""
 
 
@@ -48,7 +47,7 @@ class Settings:
     Parameters
     ----------
     datasets : tuple of str
-        Of ``mnist``, ``cifar10`` and ``digits``.
+        See `dsbo.data.load`.
     agents : tuple of int
         Sizes of the network.
     edges : tuple of float
@@ -94,7 +93,7 @@ class Settings:
 SCALES = {
     "paper": Settings(),
     "quick": Settings(
-        datasets=("mnist",),
+        datasets=("mnist-sample",),
         agents=(9,),
         edges=(0.3,),
         support=200,
@@ -105,20 +104,8 @@ SCALES = {
         record=20,
         seeds=(0,),
     ),
-    "digits": Settings(
-        datasets=("digits",),
-        agents=(9,),
-        edges=(0.3,),
-        support=80,
-        query=80,
-        compile=False,
-        steps=60,
-        tuning_steps=40,
-        record=20,
-        seeds=(0,),
-    ),
 }
-"""``quick`` is what a page runs, ``digits`` what it runs where MNIST cannot be had."""
+"""``quick`` is what a page runs, on the sample that comes with the package."""
 
 
 def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
@@ -198,7 +185,7 @@ def network(agents: int, edge: float, seed: int) -> Network:
 @lru_cache(maxsize=1)
 def problem(settings: Settings, dataset: str, agents: int, seed: int) -> Meta:
     """Return the tasks of all agents; an agent's two halves follow the same class shares."""
-    source = _source(dataset)
+    source = loaded(dataset)
     rng = np.random.default_rng(seed)
     each = settings.support + settings.query
     pool = rng.permutation(len(source.y_train))
@@ -233,9 +220,3 @@ def _start(
 ) -> Start:
     algorithm: Any = tuning.method(method, steps, settings.K, settings.L)
     return algorithm, problem(settings, dataset, agents, seed), network(agents, edge, seed)
-
-
-@lru_cache(maxsize=1)
-def _source(name: str) -> Dataset:
-    source: Dataset = getattr(data, name)()
-    return source

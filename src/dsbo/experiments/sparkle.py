@@ -62,18 +62,15 @@ class Settings:
 
 SCALES = {
     "paper": Settings(cleaning.SCALES["paper"]),
-    **{
-        name: Settings(
-            replace(cleaning.SCALES[name], hidden=50),
-            rates=(0.2,),
-            steps=100,
-            record=20,
-            seeds=(0,),
-        )
-        for name in ("quick", "digits")
-    },
+    "quick": Settings(
+        replace(cleaning.SCALES["quick"], hidden=50),
+        rates=(0.2,),
+        steps=100,
+        record=20,
+        seeds=(0,),
+    ),
 }
-"""``quick`` is what a page runs, ``digits`` what it runs where Fashion-MNIST cannot be had."""
+"""``quick`` is what a page runs."""
 NOT_TOLD = ("rates", "graphs", "seeds", "steps", "record", "alpha", *cleaning.BETA.values())
 """Settings of the task that do not belong to one run here."""
 

@@ -1,0 +1,143 @@
+"""Download originals: with a bar, going on after an interruption, and only whole and verified.
+
+Nothing else in the package downloads.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from dsbo.data.registry import (
+    DataCorrupted,
+    DataUnavailable,
+    Source,
+    by_hand,
+    find,
+    folders,
+    sha256_of,
+    source_of,
+    verified,
+    whereabouts,
+)
+
+__all__ = ["fetch"]
+
+SILENCE = 30
+"""Seconds without a byte after which a server is given up."""
+PIECE = 1 << 14
+
+
+def fetch(name: str, mirror: str | None = None) -> dict[str, Path]:
+    """Return the verified originals of a data set, downloading what is missing.
+
+    What has arrived of a file is beside its place, in ``<file>.part``, until the file is whole; the
+    next call goes on from there. There is a progress bar on a terminal.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    mirror : str, optional
+        Address under which the files lie as in the data folder, ``<folder>/<file>``, to take them
+        from instead of from their makers.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        File name to where it lies.
+
+    Raises
+    ------
+    DataUnavailable
+        If a server cannot be reached, refuses or falls silent; what has arrived is kept.
+    DataCorrupted
+        If a file has another checksum; one that was downloaded is thrown away.
+    ValueError
+        If the name is not one of `NAMES`.
+    """
+    source = source_of(name)
+    missing = [file for file in source.files if whereabouts(source, file) is None]
+    if missing and source.archive and mirror is None:
+        _unpack(source, missing)
+    else:
+        folder = source.address if mirror is None else f"{mirror.rstrip('/')}/{source.folder}/"
+        for file in missing:
+            target = folders()[0] / source.folder / file
+            _download(folder + file, target, source.files[file], by_hand(source, file))
+    return find(name)
+
+
+def _unpack(source: Source, missing: list[str]) -> None:
+    """Download the archive and put its missing members in place, each once it is verified."""
+    folder = folders()[0]
+    archive = folder / source.address.rsplit("/", 1)[-1]
+    sha256 = source.archive or ""
+    if not archive.is_file():
+        _download(source.address, archive, sha256, by_hand(source, missing[0]))
+    with tarfile.open(verified(archive, sha256)) as tar:
+        for file in missing:
+            member = tar.extractfile(f"{source.folder}/{file}")
+            part = folder / source.folder / f"{file}.part"
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(member.read() if member else b"")
+            verified(part, source.files[file]).replace(part.with_name(file))
+    archive.unlink()
+
+
+def _download(address: str, target: Path, sha256: str, otherwise: str) -> None:
+    """Bring what lies at an address to its place; ``otherwise`` says what to do if that fails."""
+    part = target.with_name(target.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _receive(address, part)
+    except requests.RequestException as error:
+        kept = part.stat().st_size if part.exists() else 0
+        goes_on = f" {kept} bytes of it are kept; the same command goes on." if kept else ""
+        raise DataUnavailable(
+            f"{target.name} could not be downloaded from {address}: {_cause(error)}.{goes_on} "
+            + otherwise
+        ) from error
+    if (got := sha256_of(part)) != sha256:
+        part.unlink()
+        raise DataCorrupted(
+            f"{address} is not the file that was published: its SHA-256 is {got}, not {sha256}. "
+            f"It was thrown away; try again. {otherwise}"
+        )
+    part.replace(target)
+
+
+def _receive(address: str, part: Path) -> None:
+    """Append to ``part`` what the server still has."""
+    have = part.stat().st_size if part.exists() else 0
+    wish = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(address, headers=wish, stream=True, timeout=SILENCE) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # there is no more; whether it is whole, the checksum tells
+        answer.raise_for_status()
+        if answer.status_code != requests.codes.partial_content:
+            have = 0  # the server knows no ranges and sends all of it
+        length = answer.headers.get("Content-Length")
+        with (
+            part.open("ab" if have else "wb") as file,
+            tqdm(
+                desc=part.stem,
+                initial=have,
+                total=have + int(length) if length else None,
+                unit="B",
+                unit_scale=True,
+                disable=None,
+            ) as bar,
+        ):
+            for piece in answer.iter_content(PIECE):
+                file.write(piece)
+                bar.update(len(piece))
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost cause that has words, which is what a reader can act on."""
+    inner = getattr(error, "reason", None) or next(iter(error.args), None)
+    return _cause(inner) if isinstance(inner, BaseException) else str(inner or error)
