@@ -117,33 +117,33 @@ def mutants(session: nox.Session) -> None:
 def records(session: nox.Session) -> None:
     """Run the experiments at the size of the papers and store their traces."""
     install(session, "parquet")
-    for name, scale, folder in (
-        ("cleaning-tuning", "paper", ""),
-        ("cleaning", "paper", ""),
-        ("cleaning-tuning", "small", "-small"),
-        ("cleaning", "small", "-small"),
-        ("meta-tuning", "paper", ""),
-        ("meta", "paper", ""),
-        ("a9a-tuning", "paper", ""),
-        ("a9a", "paper", ""),
-        ("a9a", "long", "-long"),
-        ("logistic-tuning", "paper", ""),
-        ("logistic", "paper", ""),
-        ("logistic-theta", "paper", ""),
-        ("logistic-size", "paper", ""),
-        ("nonlinear", "paper", ""),
-        ("complexity-tuning", "paper", ""),
-        ("complexity", "paper", ""),
-        ("sparkle-tuning", "paper", ""),
-        ("sparkle", "paper", ""),
+    for name, scale in (
+        ("cleaning-tuning", "paper"),
+        ("cleaning", "paper"),
+        ("cleaning-tuning", "small"),
+        ("cleaning", "small"),
+        ("meta-tuning", "paper"),
+        ("meta", "paper"),
+        ("a9a-tuning", "paper"),
+        ("a9a", "paper"),
+        ("a9a", "long"),
+        ("logistic-tuning", "paper"),
+        ("logistic", "paper"),
+        ("logistic-theta", "paper"),
+        ("logistic-size", "paper"),
+        ("nonlinear", "paper"),
+        ("complexity-tuning", "paper"),
+        ("complexity", "paper"),
+        ("sparkle-tuning", "paper"),
+        ("sparkle", "paper"),
     ):
         # Printed steps of meta and too large candidates of others diverge, which exits with 3.
         session.run(
             "python", "-m", "dsbo", "run", name, "--scale", scale, "--resume",
-            "--out", f"book/records/{name}{folder}", *session.posargs, success_codes=[0, 3],
+            "--out", f"book/records/{name}-{scale}.npz", *session.posargs, success_codes=[0, 3],
         )  # fmt: skip
     session.run(
-        "python", "-m", "dsbo", "plot", "book/records/cleaning", "--only", "rate=0.2",
+        "python", "-m", "dsbo", "plot", "book/records/cleaning-paper.npz", "--only", "rate=0.2",
         "--y", "upper_loss", "auc", "--out", "book/_static/cleaning.svg",
     )  # fmt: skip
 

@@ -85,7 +85,7 @@ def test_a_record_is_read_back_and_a_stale_one_is_refused(tmp_path, tiny):
         assert b.provenance["command"] == "the command"
     assert load_kept(listed[1], tmp_path).shape == (200,)
     other = cleaning.jobs(replace(tiny, gamma=0.3), seeds=[0])[2:4]
-    with pytest.raises(StaleRecord, match=r"is stale: gamma was 0\.1, is 0\.3\. Make it anew"):
+    with pytest.raises(StaleRecord, match=r"stale: gamma was 0\.1, is 0\.3\. Make it anew: dsbo"):
         load_record(other, tmp_path)
     with pytest.raises(StaleRecord, match="is missing"):
         load_record(cleaning.jobs(tiny, seeds=[1])[:1], tmp_path)
@@ -103,6 +103,36 @@ def test_resuming_an_experiment_runs_only_what_is_missing(tmp_path, tiny, monkey
     (tmp_path / f"{listed[1].name}.csv").write_text("half a")
     run_jobs(listed, tmp_path, resume=True)
     assert len(ran) == 3
+
+
+def test_a_record_takes_the_place_of_the_folder_of_a_run(tmp_path, tiny, monkeypatch):
+    listed, place = cleaning.jobs(tiny, seeds=[0, 1])[4:8], tmp_path / "cleaning-quick.npz"
+    whole = jobs.write
+    monkeypatch.setattr(jobs, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(listed[:1], place)
+    monkeypatch.setattr(jobs, "write", whole)
+    assert len(list((tmp_path / "cleaning-quick").glob("*.csv"))) == 1
+    ran = []
+    real = jobs.run
+    monkeypatch.setattr(jobs, "run", lambda *a, **k: ran.append(1) or real(*a, **k))
+    made = run_jobs(listed[:3], place, resume=True)
+    assert len(ran) == 2
+    assert list(tmp_path.iterdir()) == [place]
+    assert [t.rows for t in load_record(listed[:3], place)] == [t.rows for t in made]
+    kept = next(job for job in listed if job.keep)
+    assert load_kept(kept, place).shape == (200,)
+    run_jobs(listed[3:], place, resume=True)
+    assert len(ran) == 3
+    assert len(load_record(listed, place)) == 4
+    assert main(["plot", str(place), "--out", str(tmp_path / "all.svg")]) == 0
+    place.write_bytes(place.read_bytes()[:100])
+    run_jobs(listed[:1], place, resume=True)
+    assert len(ran) == 4
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
 
 
 def test_a_trace_that_its_folder_cannot_take_is_saved_elsewhere(tmp_path, tiny, monkeypatch):
@@ -197,9 +227,6 @@ def test_a_diverging_run_exits_with_three_and_keeps_its_trace(tmp_path, monkeypa
 
 
 def test_an_interrupt_and_missing_data_have_their_codes(monkeypatch, capsys):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
     def unavailable(*_, **__):
         raise data.DataUnavailable("train-images is absent: put it into …")
 

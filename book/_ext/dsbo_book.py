@@ -50,8 +50,8 @@ def mathjax_dir() -> Path:
 def code_key() -> str:
     """Hash what the outputs of a chapter depend on besides its own cells."""
     digest = hashlib.sha256()
-    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "book/records").rglob("*")]
-    for path in sorted(p for p in files if p.is_file()):
+    files = [*(ROOT / "src").rglob("*"), *(ROOT / "book/records").glob("*")]
+    for path in sorted(p for p in files if p.is_file() and "__pycache__" not in p.parts):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     for name in LIBRARIES:
         digest.update(f"{name}={version(name)}".encode())

@@ -15,6 +15,7 @@ from dsbo.algorithms import ALGORITHMS
 from dsbo.checkpoint import CheckpointError
 from dsbo.experiments import EXPERIMENTS
 from dsbo.experiments.jobs import StaleRecord, run_jobs
+from dsbo.experiments.record import read
 from dsbo.network import PeerLost, join
 from dsbo.network.launch import TIMEOUT
 from dsbo.network.ranks import here
@@ -88,7 +89,13 @@ def parser() -> argparse.ArgumentParser:
         "--seeds", type=natural, nargs="+", metavar="SEED", help="run these instead of the usual"
     )
     add.add_argument("--device", type=device, help="such as cpu or cuda; by default cpu")
-    add.add_argument("--out", type=Path, metavar="DIR", help="folder; by default runs/NAME-SCALE")
+    add.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR|FILE",
+        help="folder, or a record (*.npz) that takes its place at the end; by default the folder "
+        "runs/NAME-SCALE",
+    )
     add.add_argument(
         "--resume",
         action="store_true",
@@ -103,8 +110,10 @@ def parser() -> argparse.ArgumentParser:
     )
     add.set_defaults(command=run_experiment)
 
-    add = commands.add_parser("plot", help="draw the traces in a folder")
-    add.add_argument("folder", type=Path, metavar="DIR", help="where a run left its traces")
+    add = commands.add_parser("plot", help="draw the traces of a run or of a record")
+    add.add_argument(
+        "place", type=Path, metavar="DIR|FILE", help="folder of a run, or a record (*.npz)"
+    )
     add.add_argument("--x", default="step", help="column for the horizontal axis, such as floats")
     add.add_argument("--y", nargs="+", metavar="COLUMN", help="columns to draw; by default all")
     add.add_argument(
@@ -114,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="traces with these settings alone, such as rate=0.2 graph=torus",
     )
-    add.add_argument("--out", type=Path, metavar="FILE", help="by default DIR/overview.svg")
+    add.add_argument("--out", type=Path, metavar="FILE", help="by default overview.svg, in DIR")
     add.set_defaults(command=plot)
 
     add = commands.add_parser(
@@ -198,27 +207,35 @@ def _tell_lost(lost: Sequence[Trace]) -> None:
 
 
 def plot(args: argparse.Namespace) -> int:
-    """Draw every metric of the traces in a folder."""
+    """Draw every metric of the traces in a folder or a record."""
     import matplotlib
 
     matplotlib.use("agg")
     from dsbo import plots
 
-    files = sorted([*args.folder.glob("*.csv"), *args.folder.glob("*.parquet")])
-    if not files:
-        raise FileNotFoundError(f"no traces (*.csv, *.parquet) in {args.folder}")
-    plots.apply_style()
-    traces = [trace for file in files if _fits(trace := Trace.load(file), args.only)]
+    traces = [trace for trace in _traces(args.place) if _fits(trace, args.only)]
     if not traces:
-        raise ValueError(f"no trace in {args.folder} has {' '.join(args.only)}")
+        raise ValueError(f"no trace in {args.place} has {' '.join(args.only)}")
     for column in [args.x, *(args.y or [])]:
         if column not in traces[0].rows[0]:
             there = ", ".join(traces[0].rows[0])
             raise ValueError(f"no column {column!r}; the traces have {there}")
-    out = args.out or args.folder / "overview.svg"
+    beside = args.place if args.place.is_dir() else Path()
+    out = args.out or beside / "overview.svg"
+    plots.apply_style()
     plots.overview(traces, args.x, args.y).savefig(out)
     print(out)
     return 0
+
+
+def _traces(place: Path) -> list[Trace]:
+    """Return the traces in a record, or in the folder of a run."""
+    if place.is_file():
+        return list(read(place).traces.values())
+    files = sorted([*place.glob("*.csv"), *place.glob("*.parquet")])
+    if not files:
+        raise FileNotFoundError(f"no traces (*.csv, *.parquet) in {place}, and it is no record")
+    return [Trace.load(file) for file in files]
 
 
 def _fits(trace: Trace, only: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """Jobs: the runs that make up an experiment, each with the settings it can be told by.
 
-A finished job is one trace file named after it. A record is a folder of such files, and it is
-stale as soon as the settings in a file differ from those of the code.
+A finished job is one trace file named after it, in the folder of the run. A record holds all of
+them in one file, and it is stale as soon as the settings in it differ from those of the code.
 """
 
 from __future__ import annotations
@@ -17,20 +17,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
 from tqdm import tqdm
 
 from dsbo import data
 from dsbo.algorithms import Algorithm
+from dsbo.experiments.record import SUFFIX, Record, read, write
 from dsbo.network import Network
 from dsbo.network.peers import parted
 from dsbo.network.ranks import ALONE, here
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
-from dsbo.trace import Trace, replacing
+from dsbo.trace import Trace, TraceError, replacing
 
-RECORDS = Path(os.environ.get("DSBO_RECORDS") or Path(__file__).parents[3] / "book/records")
-"""Where the traces at paper scale are: ``$DSBO_RECORDS``, else beside a source checkout."""
+
+def _records() -> Path:
+    installed, checkout = Path(__file__).parents[1] / "records", Path(__file__).parents[3]
+    beside = installed if installed.is_dir() else checkout / "book/records"
+    return Path(os.environ.get("DSBO_RECORDS") or beside)
+
+
+RECORDS = _records()
+"""Where the records are: ``$DSBO_RECORDS``, else with the package or in its source checkout. A file
+is named after an experiment and its scale."""
 Start = tuple[Algorithm, Problem, Network]
 loaded = lru_cache(maxsize=1)(data.load)
 """A data set by its name, kept for the next job that asks for it."""
@@ -82,7 +93,7 @@ def run_jobs(
     progress: bool | None = None,
     command: str | None = None,
 ) -> list[Trace]:
-    """Run the jobs one after another and write each trace into ``out`` as soon as it is there.
+    """Run the jobs one after another and write each trace into a folder as soon as it is there.
 
     In a process that has joined others each network becomes `Peers` with the same weights, level
     by level, and rank 0 alone reads and writes files.
@@ -92,12 +103,13 @@ def run_jobs(
     jobs : sequence of Job
         What to run.
     out : path
-        Folder for the traces, made if it is missing.
+        Folder for the traces, made if it is missing; or a record, ``.npz``, that takes the place of
+        the folder of that name once all jobs are done.
     device : str, optional
         Where to compute.
     resume : bool
         Skip jobs whose trace is already there with the same settings, and go on with a job that
-        was stopped from its last checkpoint.
+        was stopped from its last checkpoint. What else a record holds stays in it.
     progress : bool, optional
         Show progress bars; by default on a terminal.
     command : str, optional
@@ -110,16 +122,23 @@ def run_jobs(
         provenance says ``diverged``.
     """
     out, ranks = Path(out), here()
+    folder = out.with_suffix("") if out.suffix == SUFFIX else out
+    before = ranks.first(partial(_earlier, out)) if resume and folder != out else Record({}, {})
     disable = True if ranks.rank else None if progress is None else not progress
     traces = []
-    for job in tqdm(jobs, desc=out.name, unit="run", disable=disable):
-        done = ranks.first(partial(_finished, job, out)) if resume else None
-        traces.append(done or _run_one(job, out, device, resume, progress, command))
+    for job in tqdm(jobs, desc=folder.name, unit="run", disable=disable):
+        done = ranks.first(partial(_finished, job, folder, before)) if resume else None
+        traces.append(done or _run_one(job, folder, device, resume, progress, command))
+    if folder != out and ranks.rank == 0:
+        kept = {job.name: _kept(job, folder, before) for job in jobs if job.keep}
+        made = {job.name: trace for job, trace in zip(jobs, traces, strict=True)}
+        write(out, before.traces | made, before.kept | kept)
+        shutil.rmtree(folder, ignore_errors=True)
     return traces
 
 
-def load_record(jobs: Sequence[Job], folder: str | Path) -> list[Trace]:
-    """Read the traces of the jobs, in their order.
+def load_record(jobs: Sequence[Job], place: str | Path) -> list[Trace]:
+    """Read the traces of the jobs, in their order, from a record or from the folder of a run.
 
     Raises
     ------
@@ -127,34 +146,70 @@ def load_record(jobs: Sequence[Job], folder: str | Path) -> list[Trace]:
         If a trace is missing or was made with other settings; the message says which and how to
         make it anew.
     """
-    folder = Path(folder)
-    traces = []
-    for job in jobs:
-        path = folder / f"{job.name}.csv"
-        if not path.is_file():
-            raise StaleRecord(f"{path} is missing; make the record with: nox -s records")
-        trace = Trace.load(path)
-        was, now = trace.provenance.get("experiment", {}), _plain(job.settings)
-        if was != now:
-            differ = sorted(k for k in {*was, *now} if was.get(k) != now.get(k))
-            told = ", ".join(f"{k} was {was.get(k)!r}, is {now.get(k)!r}" for k in differ)
-            raise StaleRecord(f"{path} is stale: {told}. Make it anew with: nox -s records")
-        traces.append(trace)
-    return traces
+    place = Path(place)
+    held = _open(place) if place.suffix == SUFFIX else Record({}, {})
+    return [_agreeing(job, place, held) for job in jobs]
 
 
-def load_kept(job: Job, folder: str | Path) -> torch.Tensor:
-    """Return the final x̄ ``[d]`` that a job kept."""
-    return load_file(Path(folder) / f"{job.name}.safetensors")["xbar"]
+def load_kept(job: Job, place: str | Path) -> Tensor:
+    """Return the final x̄ ``[d]`` that a job kept, from a record or from the folder of a run."""
+    place = Path(place)
+    held = _open(place) if place.suffix == SUFFIX else Record({}, {})
+    return torch.from_numpy(_kept(job, place, held))
 
 
-def _finished(job: Job, out: Path) -> Trace | None:
+def _kept(job: Job, folder: Path, held: Record) -> NDArray[Any]:
+    path = folder / f"{job.name}.safetensors"
+    return load_file(path)["xbar"] if path.is_file() else held.kept[job.name]
+
+
+def _open(path: Path) -> Record:
     try:
-        (trace,) = load_record([job], out)
-    except ValueError:
+        return read(path)
+    except FileNotFoundError:
+        name, _, scale = path.stem.rpartition("-")
+        raise StaleRecord(
+            f"{path} is missing. It comes with the package: install dsbo anew. Or make it, which "
+            f"may take hours: dsbo run {name} --scale {scale} --out {path}"
+        ) from None
+
+
+def _earlier(path: Path) -> Record:
+    """Return what there is of a record; one that cannot be read is made anew."""
+    try:
+        return read(path)
+    except (FileNotFoundError, TraceError):
+        return Record({}, {})
+
+
+def _agreeing(job: Job, place: Path, held: Record) -> Trace:
+    """Return the trace of a job if its settings are those of the code."""
+    path = place / f"{job.name}.csv"
+    if path.is_file():
+        trace = Trace.load(path)
+    elif job.name in held.traces:
+        trace = held.traces[job.name]
+    else:
+        raise StaleRecord(f"{job.name} is missing in {place}. {_anew(place)}")
+    was, now = trace.provenance.get("experiment", {}), _plain(job.settings)
+    if was != now:
+        differ = sorted(k for k in {*was, *now} if was.get(k) != now.get(k))
+        told = ", ".join(f"{k} was {was.get(k)!r}, is {now.get(k)!r}" for k in differ)
+        raise StaleRecord(f"{job.name} in {place} is stale: {told}. {_anew(place)}")
+    return trace
+
+
+def _anew(place: Path) -> str:
+    name, _, scale = place.stem.rpartition("-")
+    return f"Make it anew: dsbo run {name} --scale {scale} --resume --out {place}"
+
+
+def _finished(job: Job, folder: Path, before: Record) -> Trace | None:
+    try:
+        trace = _agreeing(job, folder, before)
+        return trace if not job.keep or _kept(job, folder, before) is not None else None
+    except (ValueError, KeyError):
         return None
-    kept = not job.keep or (out / f"{job.name}.safetensors").is_file()
-    return trace if kept else None
 
 
 def _run_one(
@@ -196,7 +251,7 @@ def _run_one(
     _save(trace, out / f"{job.name}.csv")
     if job.keep:
         with replacing(out / f"{job.name}.safetensors") as part:
-            save_file({"xbar": trace.state.x.mean(0).cpu()}, part)
+            save_file({"xbar": trace.state.x.mean(0).cpu().numpy()}, part)
     shutil.rmtree(checkpoint, ignore_errors=True)
     return trace
 

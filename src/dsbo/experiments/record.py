@@ -1,0 +1,150 @@
+"""A record: all traces of an experiment in one file that NumPy opens, too.
+
+    runs.json          {"format": 1, "runs": [{"name", "rows", "columns", "provenance"}, …]}
+    <column>.npy       one column of all runs that have it, one after another
+    xbar/<name>.npy    the final mean x̄ of a run that kept it
+
+The file is a zip archive, an ``.npz``. A column of floating-point numbers that single precision
+holds exactly is stored in it: no digit is lost.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsbo.trace import Trace, TraceError, replacing
+
+__all__ = ["FORMAT", "SUFFIX", "Record", "read", "write"]
+
+FORMAT = 1
+SUFFIX = ".npz"
+BROKEN = (EOFError, StopIteration, lzma.LZMAError, zipfile.BadZipFile)
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every member, so that equal records are equal files."""
+
+
+class Record(NamedTuple):
+    """What a file holds.
+
+    Parameters
+    ----------
+    traces : dict of str to Trace
+        By name of the run, without final states.
+    kept : dict of str to ndarray
+        The final x̄ ``[d]`` of the runs that kept it.
+    """
+
+    traces: dict[str, Trace]
+    kept: dict[str, NDArray[Any]]
+
+
+def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]) -> Path:
+    """Write a record, atomically.
+
+    Parameters
+    ----------
+    path : path
+        The file, ``.npz``.
+    traces : mapping of str to Trace
+        By name of the run.
+    kept : mapping of str to array_like
+        Final x̄ of some of them.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; an earlier version is then untouched.
+    """
+    runs: list[dict[str, Any]] = []
+    columns: dict[str, list[int | float]] = {}
+    for name, trace in traces.items():
+        own = list(trace.rows[0]) if trace.rows else []
+        run = {"name": name, "rows": len(trace.rows), "columns": own}
+        runs.append({**run, "provenance": trace.provenance})
+        for column in own:
+            columns.setdefault(column, []).extend(row[column] for row in trace.rows)
+    told = json.dumps({"format": FORMAT, "runs": runs}, sort_keys=True, ensure_ascii=False)
+    path = Path(path)
+    with replacing(path) as part, zipfile.ZipFile(part, "w") as file:
+        file.writestr(_member("runs.json"), told)
+        for column, values in columns.items():
+            _write_array(file, column, _column(values))
+        for name, xbar in kept.items():
+            _write_array(file, f"xbar/{name}", np.asarray(xbar))
+    return path
+
+
+def read(path: str | Path) -> Record:
+    """Read a record that `write` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TraceError
+        If the file is not a record, only part of one, or of a format that this version does not
+        know.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            told = json.loads(file.read("runs.json"))
+            arrays = {
+                name.removesuffix(".npy"): np.lib.format.read_array(
+                    io.BytesIO(file.read(name)), allow_pickle=False
+                )
+                for name in file.namelist()
+                if name != "runs.json"
+            }
+        if told["format"] != FORMAT:
+            known = f"this version of dsbo reads {FORMAT}"
+            raise TraceError(f"{path} has format {told['format']}; {known}")
+        kept = {name[5:]: arrays.pop(name) for name in list(arrays) if name.startswith("xbar/")}
+        return Record(_traces(told["runs"], arrays), kept)
+    except (FileNotFoundError, TraceError):
+        raise
+    except (*BROKEN, KeyError, OSError, TypeError, ValueError) as error:
+        raise TraceError(f"{path} is not a record: {error!r}") from error
+
+
+def _traces(runs: list[dict[str, Any]], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Trace]:
+    """Hand every run the next of each of its columns."""
+    columns = {name: iter(array.tolist()) for name, array in arrays.items()}
+    traces = {}
+    for run in runs:
+        own = run["columns"]
+        rows = [{name: next(columns[name]) for name in own} for _ in range(run["rows"])]
+        traces[run["name"]] = Trace(rows, run["provenance"])
+    left = [name for name, values in columns.items() if next(values, None) is not None]
+    if left:
+        raise ValueError(f"more values of {', '.join(left)} than the runs have rows")
+    return traces
+
+
+def _column(values: list[int | float]) -> NDArray[Any]:
+    """Return the values as integers, or in the shortest precision that holds them exactly."""
+    if all(isinstance(value, int) for value in values):
+        return np.array(values, dtype=np.int64)
+    exact = np.array(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        short = exact.astype(np.float32)
+    return short if np.array_equal(short, exact, equal_nan=True) else exact
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name, EPOCH)
+    member.compress_type = zipfile.ZIP_LZMA
+    return member
+
+
+def _write_array(file: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    with file.open(_member(f"{name}.npy"), "w") as member:
+        np.lib.format.write_array(member, array, allow_pickle=False)

@@ -1,0 +1,118 @@
+"""A record holds all traces of an experiment in one file, to the last digit."""
+
+import json
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dsbo import Trace
+from dsbo.experiments import EXPERIMENTS, record
+from dsbo.experiments.jobs import RECORDS, StaleRecord, load_record
+from dsbo.trace import TraceError
+
+TRACES = {
+    "short": Trace([{"step": 0, "loss": 0.1}, {"step": 2**40, "loss": math.nan}], {"seed": 0}),
+    "long": Trace([{"step": 1, "loss": float(np.float32(0.1)), "auc": 1e300}], {"W": [[1.0]]}),
+    "empty": Trace([], {"diverged": True}),
+    "other": Trace([{"auc": -math.inf, "rounds": 3}], {"ä": "–"}),
+}
+KEPT = {"long": np.arange(3, dtype=np.float32)}
+
+
+def test_what_is_written_comes_back_digit_by_digit(tmp_path):
+    held = record.read(record.write(tmp_path / "all.npz", TRACES, KEPT))
+    assert list(held.traces) == list(TRACES)
+    for name, trace in TRACES.items():
+        assert held.traces[name].provenance == trace.provenance
+        assert repr(held.traces[name].rows) == repr(trace.rows)
+    np.testing.assert_array_equal(held.kept["long"], KEPT["long"])
+    assert held.kept["long"].dtype == np.float32
+
+
+def test_single_precision_is_used_only_where_it_loses_nothing(tmp_path):
+    record.write(tmp_path / "all.npz", TRACES, {})
+    with np.load(tmp_path / "all.npz") as file:
+        assert {name: file[name].dtype for name in ("loss", "step")} == {
+            "loss": np.float64,
+            "step": np.int64,
+        }
+    record.write(tmp_path / "one.npz", {"long": TRACES["long"]}, {})
+    with np.load(tmp_path / "one.npz") as file:
+        assert file["loss"].dtype == np.float32
+        assert file["auc"].dtype == np.float64
+
+
+def test_equal_records_are_equal_files(tmp_path):
+    first, second = (record.write(tmp_path / f"{k}.npz", TRACES, KEPT) for k in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def rewritten(path, change):
+    """The same file with other JSON in it."""
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    told = json.loads(members["runs.json"])
+    change(told)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in (members | {"runs.json": json.dumps(told)}).items():
+            file.writestr(name, content)
+
+
+def test_another_format_is_refused_with_its_number(tmp_path):
+    path = record.write(tmp_path / "all.npz", TRACES, {})
+    rewritten(path, lambda told: told.update(format=2))
+    with pytest.raises(TraceError, match=r"all.npz has format 2; this version of dsbo reads 1"):
+        record.read(path)
+
+
+def flipped(content):
+    """The same bytes but for one within the first member."""
+    return content[:99] + bytes([content[99] ^ 1]) + content[100:]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-40]),
+        lambda path: path.write_bytes(path.read_bytes()[:200]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(flipped(path.read_bytes())),
+        lambda path: path.write_text("step,loss\n0,1\n"),
+        lambda path: np.savez(path, loss=np.zeros(3)),
+        lambda path: path.write_bytes(b"\x93NUMPY" + bytes(99)),
+        lambda path: rewritten(path, lambda told: told["runs"][0].update(rows=99)),
+        lambda path: rewritten(path, lambda told: told["runs"][0].update(columns=["speed"])),
+        lambda path: rewritten(path, lambda told: told.clear()),
+    ],
+)
+def test_what_is_no_whole_record_is_refused_by_name(tmp_path, spoil):
+    path = record.write(tmp_path / "all.npz", TRACES, KEPT)
+    spoil(path)
+    with pytest.raises(TraceError, match=r"all.npz is not a record: "):
+        record.read(path)
+
+
+def test_no_pickle_is_ever_read(tmp_path):
+    path = record.write(tmp_path / "all.npz", TRACES, {})
+    with zipfile.ZipFile(path, "a") as file, file.open("bomb.npy", "w") as member:
+        np.lib.format.write_array(member, np.array([Path()], dtype=object), allow_pickle=True)
+    with pytest.raises(TraceError, match="is not a record: "):
+        record.read(path)
+
+
+def test_a_missing_record_is_told_with_the_command_that_makes_it(tmp_path):
+    with pytest.raises(StaleRecord, match=r"install dsbo anew.*dsbo run a9a-tuning --scale paper "):
+        load_record([], tmp_path / "a9a-tuning-paper.npz")
+
+
+def test_every_record_is_named_after_an_experiment_and_a_scale_and_is_small():
+    files = sorted(RECORDS.iterdir())
+    assert len(files) <= 40
+    assert sum(path.stat().st_size for path in files) < 4e6
+    for path in files:
+        name, _, scale = path.stem.rpartition("-")
+        assert scale in EXPERIMENTS[name].scales
+        assert path.suffix == record.SUFFIX
