@@ -6,7 +6,7 @@ import pytest
 import sympy as sp
 import torch
 
-from dsbo.claims import Claim, ClaimError, claim, refuted
+from dsbo.claims import Claim, ClaimError, claim, glue, refuted
 
 x, y = sp.symbols("x y")
 
@@ -190,3 +190,14 @@ def test_claims_made_side_by_side_keep_their_lines(book):
     with ThreadPool(8) as pool:
         pool.map(lambda i: claim(f"number {i}" + "…" * 500, i, i), range(200))
     assert len(records(book)) == 200
+
+
+def test_a_glued_value_is_found_by_the_books_build_and_shown_by_no_cell(monkeypatch):
+    published = []
+    monkeypatch.setattr("IPython.display.display", lambda *a, **k: published.append((a, k)))
+    glue("third", 1 / 3)
+    (((output,), told),) = published
+    assert told["metadata"]["scrapbook"]["name"] == "third"
+    prefix = told["metadata"]["scrapbook"]["mime_prefix"]
+    assert output == {f"{prefix}text/plain": repr(1 / 3)}
+    assert prefix.startswith("application/papermill.record/")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
+import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +15,14 @@ import jupytext
 import pytest
 import yaml
 from nbclient import NotebookClient
+from packaging.requirements import Requirement
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 CLAIMS = BOOK / "_build/claims"
+PROJECT = tomllib.loads((BOOK.parent / "pyproject.toml").read_text("utf-8"))["project"]
 CELL_TIMEOUT = int(os.environ.get("DSBO_CELL_TIMEOUT", "300"))
 
 
@@ -49,6 +55,22 @@ def test_the_table_of_contents_and_the_folder_name_the_same_pages() -> None:
 @pytest.mark.parametrize("path", sources(), ids=lambda p: p.stem)
 def test_a_page_with_code_says_that_it_is_a_notebook(path: Path) -> None:
     assert ("{code-cell}" in path.read_text("utf-8")) == (path in NOTEBOOKS)
+
+
+ON_PYPI = {"sklearn": "scikit-learn"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_page_imports_what_comes_with_the_package_alone(path: Path) -> None:
+    needs = {Requirement(line).name for line in PROJECT["dependencies"]}
+    cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+    nodes = [n for c in cells if "%%" not in c for n in ast.walk(ast.parse(c))]
+    names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    names |= {str(n.module) for n in nodes if isinstance(n, ast.ImportFrom)}
+    tops = {name.partition(".")[0] for name in names}
+    made_here = {word for c in cells for word in re.findall(r"(\w+)\.py", c)}
+    known = sys.stdlib_module_names | needs | made_here | {"dsbo", "IPython"}
+    assert not {top for top in tops if ON_PYPI.get(top, top) not in known}
 
 
 @pytest.mark.notebook

@@ -40,7 +40,7 @@ from dsbo.schedules import Power
 from dsbo.trace import Trace, TraceError
 
 if TYPE_CHECKING:
-    from dsbo.claims import claim, refuted
+    from dsbo.claims import claim, glue, refuted
 
 __all__ = [
     "DIAMOND",
@@ -81,6 +81,7 @@ __all__ = [
     "TraceError",
     "claim",
     "conformance",
+    "glue",
     "graphs",
     "hypergrad",
     "mixing",
@@ -93,7 +94,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # They import SymPy, which takes seconds and which no run needs.
-    if name in ("claim", "refuted"):
+    if name in ("claim", "glue", "refuted"):
         from dsbo import claims
 
         return getattr(claims, name)
