@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.10.9"
+nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
 
 # Two kernels on two cores must not each start a thread a core.
 KERNEL_ENV = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-# uv does not read pip's settings: hand it pip's wheel folder, where one is set.
-if "PIP_FIND_LINKS" in os.environ:
-    os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
+PYTHON = ("src", "tests", "noxfile.py", "book/_ext", "book/_inv", "bench", ".ci")
+PINNED = () if "DSBO_UNPINNED" in os.environ else ("-c", "constraints.txt")
+UNIT = "not notebook and not browser and not download and not originals"
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+REPOSITORY = PROJECT["urls"]["Source"]
 
-PYTHON = ("src", "tests", "noxfile.py", "book/_ext", "book/_inv")
-EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+
+def hand_over_pip_settings() -> None:
+    """Tell uv, which does not read pip's settings, where pip finds packages.
+
+    Where pip has none, take PyTorch's build for the CPU from where uv knows it to be: on Linux
+    PyPI's brings gigabytes of CUDA.
+    """
+    for name, variable in (("find-links", "UV_FIND_LINKS"), ("index-url", "UV_DEFAULT_INDEX")):
+        command = [sys.executable, "-m", "pip", "config", "get", f"global.{name}"]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        value = os.environ.get(f"PIP_{name.replace('-', '_').upper()}", told)
+        if value.strip():
+            os.environ.setdefault(variable, ",".join(value.split()))
+    if not {"UV_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX"} & os.environ.keys():
+        os.environ.setdefault("UV_TORCH_BACKEND", "cpu")
 
 
 def install(session: nox.Session, *extras: str) -> None:
     """Install the package with some of its extras, at the versions CI runs."""
-    session.install("-e", f".[{','.join(extras)}]", "-c", "constraints.txt")
+    hand_over_pip_settings()
+    session.install("-e", f".[{','.join(extras)}]", *PINNED)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style of the package, the tests and the cells of the chapters."""
-    session.install(*EXTRAS["lint"])
-    bench = ("bench",) if Path("bench").is_dir() else ()
-    session.run("ruff", "check", *PYTHON, *bench)
-    session.run("ruff", "format", "--check", *PYTHON, *bench)
+    session.install(*EXTRAS["lint"], *PINNED)
+    session.run("ruff", "check", *PYTHON)
+    session.run("ruff", "format", "--check", *PYTHON)
     # Ruff finds no Python in a MyST page and passes it, but it does read the cells of an .ipynb.
     pages = [p for p in sorted(Path("book").glob("*.md")) if "{code-cell}" in p.read_text("utf-8")]
     if not pages:
@@ -60,7 +78,7 @@ def tests(session: nox.Session) -> None:
     """Unit tests and the examples in docstrings, with a floor for coverage."""
     install(session, "test")
     session.run(
-        "pytest", "-m", "not notebook and not browser", "-n", "2", "--dist", "loadgroup",
+        "pytest", "-m", UNIT, "-n", "2", "--dist", "loadgroup",
         "--doctest-modules",
         *(session.posargs or ("--cov", "--cov-report=term-missing:skip-covered", "tests", "src")),
         env={"OMP_NUM_THREADS": "1"},
@@ -68,21 +86,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
-def notebooks(session: nox.Session) -> None:
-    """Execute every chapter in a fresh kernel, two at a time."""
+def book(session: nox.Session) -> None:
+    """Execute every chapter, two at a time, and build the book; a warning is an error."""
     install(session, "test", "book")
-    # Here a download has its progress bar; without a network the pages do without the data.
-    session.run("dsbo", "data", "fetch", "fashion_mnist", success_codes=[0, 1])
     session.run(
         "pytest", "-m", "notebook", "-n", "2", "--dist", "worksteal", "--durations=0",
         *(session.posargs or ("tests/test_notebooks.py",)), env=KERNEL_ENV,
     )  # fmt: skip
-
-
-@nox.session(requires=["notebooks"])
-def book(session: nox.Session) -> None:
-    """Build the book; a warning is an error."""
-    install(session, "book")
     # Without --all a second build does not repeat the warnings of pages that did not change.
     session.run(
         "jupyter-book", "build", "book", "-W", "-n", "--keep-going", "--all", env=KERNEL_ENV
@@ -92,11 +102,72 @@ def book(session: nox.Session) -> None:
 @nox.session(default=False, requires=["book"])
 def browser(session: nox.Session) -> None:
     """Open every built page in headless Chromium: math, links out, layout, accessibility."""
-    session.install(*EXTRAS["browser"])
+    session.install(*EXTRAS["browser"], *PINNED)
     session.run(
         "pytest", "-m", "browser", "--confcutdir=tests/browser", "-n", "2", "--durations=10",
         *(session.posargs or ("tests/browser",)),
     )  # fmt: skip
+
+
+@nox.session(default=False, requires=["book"])
+def downloads(session: nox.Session) -> None:
+    """Run every notebook of the built book as a reader does who downloads it, by its first cell.
+
+    In an environment with PyTorch and Jupyter, as Colab is; git is told that the repository which
+    the first cell names is this one, at its last commit.
+    """
+    hand_over_pip_settings()
+    session.install("torch", "pip", *EXTRAS["downloads"], *PINNED)
+    here = Path.cwd().as_uri()
+    env = {
+        **KERNEL_ENV,
+        "PIP_CONSTRAINT": str(Path("constraints.txt").resolve()) if PINNED else "",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{here}.insteadOf",
+        "GIT_CONFIG_VALUE_0": REPOSITORY,
+    }
+    session.run("uv", "pip", "uninstall", "--quiet", "dsbo", external=True, success_codes=[0, 2])
+    # The first one installs; two at once would do so over one another.
+    for words in (("-k", "status"), ("-n", "2", "--dist", "worksteal", "--durations=0")):
+        session.run("pytest", "-m", "download", "tests/test_downloads.py", *words, env=env)
+
+
+@nox.session(default=False)
+def originals(session: nox.Session) -> None:
+    """Compare loaders, samples and records with the original data, which DSBO_DATA must hold."""
+    install(session, "test")
+    session.run(
+        "pytest", "-m", "originals", "-n", "2", "--durations=0", *session.posargs, "tests",
+        env=KERNEL_ENV,
+    )  # fmt: skip
+
+
+@nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
+def pythons(session: nox.Session) -> None:
+    """Run the unit tests on another version of Python, with the newest versions of everything."""
+    hand_over_pip_settings()
+    session.install(".[test]")
+    session.run("pytest", "-m", UNIT, "-n", "2", "--dist", "loadgroup", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write constraints.txt anew: the newest of everything but PyTorch, whose pin moves by hand."""
+    hand_over_pip_settings()
+    session.install("uv")
+    pins, folder = Path("constraints.txt"), Path(session.create_tmp())
+    head, torch = (
+        next(line for line in pins.read_text("utf-8").splitlines() if line.startswith(start))
+        for start in ("# ", "torch==")
+    )
+    (folder / "torch.txt").write_text(torch)
+    session.run(
+        "uv", "pip", "compile", "pyproject.toml", "--all-extras", "--python-version", "3.11",
+        "--no-annotate", "--no-header", "-c", str(folder / "torch.txt"), "-o", str(folder / "all"),
+    )  # fmt: skip
+    # "+cpu" tells one build of PyTorch from another, not one version.
+    lines = [line.partition("+")[0] for line in (folder / "all").read_text().splitlines()]
+    pins.write_text("\n".join([head, *lines, ""]), "utf-8")
 
 
 @nox.session(default=False)

@@ -1,5 +1,8 @@
 """``environment.yml`` and ``pyproject.toml`` name the same requirements."""
 
+import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -9,6 +12,8 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 ON_CONDA = {"pytorch": "torch"}
+PYTHON = "3.12"
+"""Of conda's environment: repo2docker takes an old one where no exact version is named."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -17,6 +22,7 @@ def conda() -> dict[str, SpecifierSet]:
     named = {}
     for entry in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]:
         for line in entry["pip"] if isinstance(entry, dict) else [entry]:
+            line = re.sub("^python=(?!=)", "python==", line)
             if line not in ("pip", "-e ."):
                 requirement = Requirement(line)
                 named[ON_CONDA.get(requirement.name, requirement.name)] = requirement.specifier
@@ -26,7 +32,11 @@ def conda() -> dict[str, SpecifierSet]:
 def test_conda_installs_the_packages_of_the_package_and_the_book_in_the_same_ranges() -> None:
     wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["book"]]
     pins = {(r := Requirement(line)).name: r.specifier for line in wanted}
-    assert conda() == pins | {"python": SpecifierSet(PROJECT["requires-python"])}
+    named = conda()
+    (exact,) = named.pop("python")
+    assert exact.version == PYTHON
+    assert SpecifierSet(PROJECT["requires-python"]).contains(PYTHON)
+    assert named == pins
 
 
 def test_conda_uses_no_channel_with_terms_of_its_own() -> None:
@@ -38,9 +48,22 @@ def test_jupyter_book_stays_below_version_two() -> None:
     assert not conda()["jupyter-book"].contains("2.0.0")
 
 
-def test_constraints_lie_within_the_ranges() -> None:
-    pins = {(r := Requirement(line)).name: r.specifier for line in PROJECT["dependencies"]}
+def test_constraints_pin_everything_that_is_named_within_its_range() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = {}
     for requirement in (Requirement(line) for line in lines if line and not line.startswith("#")):
         (exact,) = requirement.specifier
-        assert pins[requirement.name].contains(exact.version)
+        pins[requirement.name] = exact.version
+    extras = PROJECT["optional-dependencies"].values()
+    for line in [*PROJECT["dependencies"], *(line for lines in extras for line in lines)]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(pins[wanted.name]), line
+
+
+def test_binder_reads_this_environment_and_prepares_jupyter() -> None:
+    words = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", str(ROOT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    told = done.stdout + done.stderr
+    assert '--file "environment.yml"' in told
+    assert "RUN ./postBuild" in told
+    assert f"Building conda environment for python={PYTHON}" in told

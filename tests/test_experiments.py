@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import tempfile
 from dataclasses import replace
 
@@ -196,6 +197,13 @@ def test_what_the_command_line_does_not_understand_it_says(words, code, says, ca
     said = capsys.readouterr().err
     assert says in said
     assert "Traceback" not in said
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert re.match(r"dsbo \d+\.\d+\.\d+ \(torch \d", capsys.readouterr().out)
 
 
 def test_help_names_commands_and_exit_codes(capsys):

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ INSTALL = """\
 try:
     import dsbo
 except ImportError:
-    %pip install --quiet git+{repository}"""
+    %pip install --quiet git+{repository}{version}"""
 
 
 def mathjax_dir() -> Path:
@@ -109,10 +110,17 @@ def point_colab_at_ipynb(
 
 
 def install_in_notebooks(app: Sphinx, exc: Exception | None) -> None:
-    """Let every notebook that is downloaded begin by installing the package if it is missing."""
+    """Let every notebook that is downloaded begin by installing the package if it is missing.
+
+    It names the commit that the book was built from, so that a notebook that was kept still runs.
+    """
     if exc is not None or app.builder.format != "html":
         return
-    source = INSTALL.format(repository=app.config.html_theme_options["repository_url"])
+    repository = app.config.html_theme_options["repository_url"]
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    source = INSTALL.format(repository=repository, version=f"@{commit}" if commit else "")
     for path in sorted((Path(app.outdir) / "_sources").rglob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         if notebook.cells[0].source != source:

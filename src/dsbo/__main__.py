@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import platform
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -66,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="start with: dsbo list\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    told = f"dsbo {version('dsbo')} (torch {torch.__version__}, Python {platform.python_version()})"
+    top.add_argument("--version", action="version", version=told)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     add = commands.add_parser("list", help="say which experiments, algorithms and data there are")

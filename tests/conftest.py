@@ -1,0 +1,48 @@
+"""While chapters are executed the terminal says which, how many are done and how long they took."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+CHAPTER = re.compile(r"test_(?:chapter|a_downloaded_notebook)_runs.*\[([\w-]+)\]$")
+
+
+class Chapters:
+    """Tells of chapters as they start and end; with workers, in their common process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config, self.done, self.all = config, 0, 0
+
+    def say(self, line: str) -> None:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        terminal.ensure_newline()
+        terminal.write_line(line)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.all = sum(bool(CHAPTER.search(item.nodeid)) for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self.all = sum(bool(CHAPTER.search(one)) for one in ids)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if name := CHAPTER.search(nodeid):
+            self.say(f"  {name[1]} runs")
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        chapter = report.when == "call" and CHAPTER.search(report.nodeid)
+        return (report.outcome, "", report.outcome) if chapter else None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and (name := CHAPTER.search(report.nodeid)):
+            self.done += 1
+            mark = "✓" if report.passed else "✗"
+            took = f"{report.duration:.0f} s"
+            self.say(f"{mark} {name[1]:20} {took:>6}   {self.done} of {self.all}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Chapters(config), "chapters")
