@@ -1,4 +1,4 @@
-"""While chapters are executed the terminal says which, how many are done and how long they took."""
+"""What a terminal shows while chapters are executed, and the order of the unit tests."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ class Chapters:
             mark = "✓" if report.passed else "✗"
             took = f"{report.duration:.0f} s"
             self.say(f"{mark} {name[1]:20} {took:>6}   {self.done} of {self.all}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start what waits for other processes first, so that no worker is left alone with it."""
+    waiting = ("test_peers", "test_hosts", "test_faults")
+    items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{w}" for w in waiting)))
 
 
 def pytest_configure(config: pytest.Config) -> None:

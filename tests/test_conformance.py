@@ -13,7 +13,6 @@ from cases import (
     drawn_inner,
     drawn_length,
     drawn_noise,
-    equal_to_rounding,
     lazy_ring,
     quadratic,
     t2,
@@ -55,7 +54,6 @@ from dsbo import (
     Dense,
     GossipDSBO,
     SingleLevelDSGD,
-    Sparse,
     mixing,
     run,
 )
@@ -239,15 +237,6 @@ def test_ten_steps_equal_the_naive_loop(case, directed, noise):
     got = known(case, trace.state)
     shown = min(len(got), len(want))
     same(got[:shown], want[:shown], 1e-12)
-
-
-@every
-@pytest.mark.parametrize("directed", [False, True])
-def test_dense_equals_sparse(case, directed):
-    _, problem = quadratic(noise=0.5)
-    W = weights(case, 5, directed)
-    runs = [run(case.algorithm, problem, kind(W), steps=30, seed=1) for kind in (Dense, Sparse)]
-    equal_to_rounding(runs[0].state, runs[1].state)
 
 
 @every
@@ -482,7 +471,7 @@ def test_own_hessians_rest_where_own_hypergradients_vanish(case, heterogeneity):
     assert distance > 1e-2 if heterogeneity else distance < 1e-12
 
 
-@of({k: CASES[k] for k in ("mdbo", "mdbo relaxed", "vrdbo")})
+@of({k: CASES[k] for k in ("mdbo", "vrdbo")})
 def test_own_hessians_come_to_that_rest(case):
     c, problem = quadratic()
     settings = {**case.settings, "alpha": 0.05, "beta": 0.1, "K": 100, "full_sum": True}
@@ -514,13 +503,13 @@ def test_madsbo_rests_at_a_distance_that_falls_with_its_steps():
     c, problem = quadratic()
     network = Dense(lazy_ring(5))
     distances = []
-    for scale in (1.0, 0.5, 0.25):
+    for scale in (1.0, 0.5):
         settings = {"alpha": 0.01 * scale, "beta": 0.01 * scale, "gamma": 0.1, "theta": 0.5}
         settings |= {"T_y": 4, "T_z": 150}
         rest = MADSBO.State(*map(torch.as_tensor, rest_of_madsbo(c, network.W, **settings)))
         same(MADSBO(**settings).step(3, rest, world_of(problem, network)), rest, 1e-11)
         distances.append(float((rest.x.mean(0) - problem.solution().x).norm()))
-    np.testing.assert_allclose(np.divide(distances[:-1], distances[1:]), 2, atol=0.1)
+    assert distances[0] / distances[1] == pytest.approx(2, abs=0.1)
 
 
 def test_loops_and_shares_out_of_range_are_refused():

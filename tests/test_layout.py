@@ -84,24 +84,6 @@ def test_an_algorithm_knows_no_network_no_data_and_no_problem(path: Path) -> Non
     assert not {m for m in imports(path) if m.startswith("torch.distributed")}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_everything_public_has_a_docstring(path: Path) -> None:
-    def bare(body: list[ast.stmt], prefix: str = "") -> list[str]:
-        found = []
-        for node in body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                overload = any("overload" in ast.dump(d) for d in node.decorator_list)
-                if ast.get_docstring(node) is None and not overload:
-                    found.append(prefix + node.name)
-                if isinstance(node, ast.ClassDef):
-                    found += bare(node.body, f"{prefix}{node.name}.")
-        return found
-
-    tree = ast.parse(path.read_text("utf-8"))
-    assert not tree.body or ast.get_docstring(tree), f"{name_of(path)} has no docstring"
-    assert not bare(tree.body)
-
-
 @pytest.mark.parametrize("path", ALGORITHMS, ids=name_of)
 def test_an_algorithm_names_its_chapter_and_has_a_naive_loop(path: Path) -> None:
     chapters = set(re.findall(r"book/([\w-]+)\.md", path.read_text("utf-8")))

@@ -3,12 +3,10 @@
 import runpy
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
-MUTANTS = runpy.run_path(str(ROOT / "bench/mutants.py"))["MUTANTS"]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
-def test_its_line_is_there_once(mutant):
-    assert (ROOT / mutant.file).read_text("utf-8").count(mutant.old) == 1
+def test_every_fault_finds_its_line_once():
+    mutants = runpy.run_path(str(ROOT / "bench/mutants.py"))["MUTANTS"]
+    found = [(m.what, (ROOT / m.file).read_text("utf-8").count(m.old)) for m in mutants]
+    assert [what for what, times in found if times != 1] == []
