@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -29,26 +32,38 @@ def hand_over_pip_settings() -> None:
     Where pip has none, take PyTorch's build for the CPU from where uv knows it to be: on Linux
     PyPI's brings gigabytes of CUDA.
     """
-    for name, variable in (("find-links", "UV_FIND_LINKS"), ("index-url", "UV_DEFAULT_INDEX")):
-        command = [sys.executable, "-m", "pip", "config", "get", f"global.{name}"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        value = os.environ.get(f"PIP_{name.replace('-', '_').upper()}", told)
-        if value.strip():
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    for name, variable in (
+        ("cert", "SSL_CERT_FILE"),
+        ("find-links", "UV_FIND_LINKS"),
+        ("index-url", "UV_DEFAULT_INDEX"),
+    ):
+        found = dict(re.findall(rf"^(global|install|:env:)\.{name}='(.*)'$", told, re.MULTILINE))
+        value = found.get(":env:") or found.get("install") or found.get("global")
+        if value:
             os.environ.setdefault(variable, ",".join(value.split()))
     if not {"UV_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX"} & os.environ.keys():
         os.environ.setdefault("UV_TORCH_BACKEND", "cpu")
 
 
-def install(session: nox.Session, *extras: str) -> None:
-    """Install the package with some of its extras, at the versions CI runs."""
+def install(session: nox.Session, *what: str, pins: Sequence[str] = PINNED) -> None:
+    """Install what is named, at the versions CI runs."""
     hand_over_pip_settings()
-    session.install("-e", f".[{','.join(extras)}]", *PINNED)
+    try:
+        session.install(*what, *pins)
+    except CommandFailed:
+        if os.environ.get("UV_TORCH_BACKEND") != "cpu":
+            raise
+        session.warn("trying PyPI's PyTorch instead, which on Linux brings gigabytes of CUDA")
+        del os.environ["UV_TORCH_BACKEND"]
+        session.install(*what, *pins)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style of the package, the tests and the cells of the chapters."""
-    session.install(*EXTRAS["lint"], *PINNED)
+    install(session, *EXTRAS["lint"])
     session.run("ruff", "check", *PYTHON)
     session.run("ruff", "format", "--check", *PYTHON)
     # Ruff finds no Python in a MyST page and passes it, but it does read the cells of an .ipynb.
@@ -68,14 +83,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Types of the package, strictly."""
-    install(session, "typecheck")
+    install(session, "-e", ".[typecheck]")
     session.run("mypy")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests and the examples in docstrings, with a floor for coverage."""
-    install(session, "test")
+    install(session, "-e", ".[test]")
     session.run(
         "pytest", "-m", UNIT, "-n", "2", "--dist", "loadgroup",
         "--doctest-modules",
@@ -87,7 +102,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def book(session: nox.Session) -> None:
     """Execute every chapter, two at a time, and build the book; a warning is an error."""
-    install(session, "test", "book")
+    install(session, "-e", ".[test,book]")
     session.run(
         "pytest", "-m", "notebook", "-n", "2", "--dist", "worksteal", "--durations=0",
         *(session.posargs or ("tests/test_notebooks.py",)), env=KERNEL_ENV,
@@ -101,7 +116,7 @@ def book(session: nox.Session) -> None:
 @nox.session(default=False, requires=["book"])
 def browser(session: nox.Session) -> None:
     """Open every built page in headless Chromium: math, links out, layout, accessibility."""
-    session.install(*EXTRAS["browser"], *PINNED)
+    install(session, *EXTRAS["browser"])
     session.run(
         "pytest", "-m", "browser", "--confcutdir=tests/browser", "-n", "2", "--durations=10",
         *(session.posargs or ("tests/browser",)),
@@ -115,8 +130,7 @@ def downloads(session: nox.Session) -> None:
     In an environment with PyTorch and Jupyter, as Colab is; git is told that the repository which
     the first cell names is this one, at its last commit.
     """
-    hand_over_pip_settings()
-    session.install("torch", "pip", *EXTRAS["downloads"], *PINNED)
+    install(session, "torch", "pip", *EXTRAS["downloads"])
     here = Path.cwd().as_uri()
     env = {
         **KERNEL_ENV,
@@ -134,7 +148,7 @@ def downloads(session: nox.Session) -> None:
 @nox.session(default=False)
 def originals(session: nox.Session) -> None:
     """Compare loaders, samples and records with the original data, which DSBO_DATA must hold."""
-    install(session, "test")
+    install(session, "-e", ".[test]")
     session.run(
         "pytest", "-m", "originals", "-n", "2", "--durations=0", *session.posargs, "tests",
         env=KERNEL_ENV,
@@ -144,8 +158,7 @@ def originals(session: nox.Session) -> None:
 @nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
 def pythons(session: nox.Session) -> None:
     """Run the unit tests on another version of Python, with the newest versions of everything."""
-    hand_over_pip_settings()
-    session.install(".[test]")
+    install(session, ".[test]", pins=())
     session.run("pytest", "-m", UNIT, "-n", "2", "--dist", "loadgroup", *session.posargs)
 
 
@@ -172,21 +185,21 @@ def lock(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Time a step of each algorithm."""
-    install(session)
+    install(session, "-e", ".")
     session.run("python", "bench/bench.py", *session.posargs)
 
 
 @nox.session(default=False)
 def mutants(session: nox.Session) -> None:
     """Seed faults one at a time; a test or a chapter must catch each."""
-    install(session, "test", "book")
+    install(session, "-e", ".[test,book]")
     session.run("python", "bench/mutants.py", *session.posargs, env=KERNEL_ENV)
 
 
 @nox.session(default=False)
 def records(session: nox.Session) -> None:
     """Run the experiments at the size of the papers and store their traces."""
-    install(session, "parquet")
+    install(session, "-e", ".[parquet]")
     for name, scale in (
         ("cleaning-tuning", "paper"),
         ("cleaning", "paper"),
@@ -221,7 +234,7 @@ def records(session: nox.Session) -> None:
 @nox.session(default=False)
 def linkcheck(session: nox.Session) -> None:
     """Follow the links that leave the book; needs the internet."""
-    install(session, "book")
+    install(session, "-e", ".[book]")
     # A report beside the pages would be published with them.
     session.run(
         "jupyter-book", "build", "book", "--builder", "linkcheck",

@@ -65,6 +65,7 @@ FINE = idx_bytes(np.arange(6, dtype="u1").reshape(2, 3), 8)
         (lzma.compress(FINE)[:12] + bytes(30), "broken xz file"),
         (idx_bytes(np.zeros(0, "u1"), 8, shape=(2**32 - 1,) * 4), "needs"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_broken_idx_file_is_refused_by_name(tmp_path, content, message):
     (tmp_path / "some-file").write_bytes(content)

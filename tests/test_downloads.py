@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -10,12 +13,30 @@ from nbclient import NotebookClient
 
 pytestmark = [pytest.mark.download, pytest.mark.timeout(3600)]
 
-SOURCES = Path(__file__).resolve().parents[1] / "book/_build/html/_sources"
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "book/_build/html/_sources"
 NOTEBOOKS = sorted(SOURCES.glob("*.ipynb"))
 
 
 def test_the_book_was_built() -> None:
     assert NOTEBOOKS, "build the book first: nox -s book"
+
+
+def test_wheel_and_sdist_are_small_and_carry_records_samples_and_licences(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True)
+    (wheel,), (sdist,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+    assert max(wheel.stat().st_size, sdist.stat().st_size) < 7e6
+    with zipfile.ZipFile(wheel) as file:
+        names = set(file.namelist())
+        told = next(file.read(name).decode() for name in names if name.endswith("/METADATA"))
+    for source, place in ((ROOT / "book/records", "dsbo/records"), (ROOT / "src/dsbo", "dsbo")):
+        for path in source.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert f"{place}/{path.relative_to(source).as_posix()}" in names
+    assert "License-File: src/dsbo/data/samples/LICENSES.md" in told
+    for licence in ("BSD-3-Clause", "CC-BY-4.0", "CC-BY-SA-3.0", "MIT"):
+        assert licence in told.partition("License-Expression: ")[2].partition("\n")[0]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -116,6 +116,10 @@ def test_actions_are_pinned_to_a_commit() -> None:
                 assert re.search(r"@[0-9a-f]{40}$", step.get("uses", f"@{'0' * 40}"))
 
 
+def test_no_test_is_named_after_bytes_which_may_differ_from_run_to_run(request) -> None:
+    assert not [item.nodeid for item in request.session.items if "\\x" in item.nodeid]
+
+
 def test_no_committed_file_names_a_place_on_somebodys_machine() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
