@@ -283,6 +283,7 @@ def test_a_progress_bar_is_drawn_when_asked_for(capsys):
 
 
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 def test_compiled_derivatives_give_the_same_run():
     losses = {
         "upper": lambda x, y, batch: (y - batch).square().mean() + x.square().sum(),
