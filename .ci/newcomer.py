@@ -31,24 +31,29 @@ from urllib.parse import urlsplit
 from pip._internal.models.index import PyPI
 
 PASSED_ON = ("LANG", "LC_ALL", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "TERM")
-PORT = 3128
 ISOLATE = ("unshare", "--net", "--map-root-user") if os.geteuid() else ("unshare", "--net")
 
 
-def indexes() -> set[str]:
-    """Return the hosts that pip is configured for, and where uv finds PyTorch for the CPU."""
+def settings() -> dict[str, str]:
+    """Return pip's settings, as the variables that would set them."""
     told = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
-    if "find-links" not in told and "index-url" not in told:
-        told += subprocess.run(
-            [Path(sys.executable).with_name("uv"), "pip", "compile", "-", "--emit-index-annotation",
-             "--torch-backend", "cpu"],
+    found = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)
+    return {f"PIP_{name.replace('-', '_').upper()}": value for name, value in reversed(found)}
+
+
+def indexes(pip: dict[str, str]) -> set[str]:
+    """Return the hosts that pip is configured for, and where uv finds PyTorch for the CPU."""
+    addresses = [PyPI.simple_url, f"https://{PyPI.file_storage_domain}", *pip.values()]
+    if not {"PIP_FIND_LINKS", "PIP_INDEX_URL"} & pip.keys():
+        uv = Path(sys.executable).with_name("uv")
+        addresses += subprocess.run(
+            [uv, "pip", "compile", "-", "--emit-index-annotation", "--torch-backend", "cpu"],
             input="torch", capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-    addresses = [PyPI.simple_url, f"https://{PyPI.file_storage_domain}"]
-    addresses += re.findall(r"https?://[^\s'\"]+", told)
-    return {host for address in addresses if (host := urlsplit(address).hostname)}
+        ).stdout.split()  # fmt: skip
+    words = [word for address in addresses for word in address.split()]
+    return {host for word in words if "://" in word and (host := urlsplit(word).hostname)}
 
 
 class Gate(socketserver.BaseRequestHandler):
@@ -107,13 +112,13 @@ class Forward(socketserver.BaseRequestHandler):
             pour(there, self.request)
 
 
-def inside(gate: str, isolated: str, command: str) -> int:
+def inside(gate: str, isolated: str, port: str, command: str) -> int:
     """Run a command where the proxy's port leads to the gate; the second half of `run`."""
     if isolated == "yes":
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     Forward.gate = gate
     socketserver.ThreadingTCPServer.allow_reuse_address = True
-    with socketserver.ThreadingTCPServer(("127.0.0.1", PORT), Forward) as server:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", int(port)), Forward) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         status = subprocess.run(["bash", "-c", command], check=False).returncode
@@ -123,19 +128,22 @@ def inside(gate: str, isolated: str, command: str) -> int:
 
 def run(gate: str, isolated: bool, command: str, clone: Path, env: dict[str, str]) -> int:
     """Run a command in the clone behind the gate."""
-    half = [sys.executable, __file__, "--inside", gate, "yes" if isolated else "no", command]
+    port = env["HTTPS_PROXY"].rpartition(":")[2]
+    half = [sys.executable, __file__, "--inside", gate, "yes" if isolated else "no", port, command]
     return subprocess.run(
         [*(ISOLATE if isolated else ()), *half], cwd=clone, env=env, check=False
     ).returncode
 
 
 @contextlib.contextmanager
-def home() -> Iterator[dict[str, str]]:
+def home(pip: dict[str, str]) -> Iterator[dict[str, str]]:
     """Give the environment of a newcomer: an empty home, and pip's settings."""
     with tempfile.TemporaryDirectory(prefix="newcomer-") as folder:
-        env = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith("PIP_")}
-        env |= {"HOME": folder, "NO_PROXY": "127.0.0.1,localhost"}
-        env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), f"http://127.0.0.1:{PORT}")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            proxy = f"http://127.0.0.1:{free.getsockname()[1]}"
+        env = {name: value for name, value in os.environ.items() if name in PASSED_ON}
+        env |= pip | {"HOME": folder, "NO_PROXY": "127.0.0.1,localhost"}
+        env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), proxy)
         # Not a shim, which would look for its settings in the home of somebody else.
         python = str(Path(sys.executable).resolve().parent)
         env["PATH"] = os.pathsep.join([python, *os.defpath.split(os.pathsep), "/usr/sbin"])
@@ -160,10 +168,11 @@ def main(clone: Path, others: Sequence[str]) -> int:
         all(map(shutil.which, ("unshare", "ip")))
         and not subprocess.run(alone, capture_output=True, check=False).returncode
     )
-    Gate.hosts = indexes()
+    pip = settings()
+    Gate.hosts = indexes(pip)
     print("open:", *sorted(Gate.hosts), "(by a network of its own)" if isolated else "(by a proxy)")
     table = []
-    with home() as env, tempfile.TemporaryDirectory() as folder:
+    with home(pip) as env, tempfile.TemporaryDirectory() as folder:
         gate = f"{folder}/gate"
         with Doors(gate, Gate) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
