@@ -153,7 +153,7 @@ MUTANTS = (
     Mutant(
         "network: sparse W transposed", "src/dsbo/network/sparse.py",
         "np.stack(np.nonzero(self.W))", "np.stack(np.nonzero(self.W.T))",
-        ("tests/test_mixing.py", CONFORMANCE, "tests/test_run.py"),
+        (PEERS + "processes_equal_the_matrix",),
     ),
     Mutant(
         "peers: every neighbour takes the first one's weight", NETWORK_PEERS,
