@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import os
 import re
 import subprocess
@@ -17,6 +19,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 
 # Two kernels on two cores must not each start a thread a core.
+OURS = "cpu"
 KERNEL_ENV = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 PYTHON = ("src", "tests", "noxfile.py", "book/_ext", "book/_inv", "bench", ".ci")
 PINNED = () if "DSBO_UNPINNED" in os.environ else ("-c", "constraints.txt")
@@ -26,6 +29,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 REPOSITORY = PROJECT["urls"]["Source"]
 
 
+@functools.cache
 def hand_over_pip_settings() -> None:
     """Tell uv, which does not read pip's settings, where pip finds packages.
 
@@ -38,13 +42,14 @@ def hand_over_pip_settings() -> None:
         ("cert", "SSL_CERT_FILE"),
         ("find-links", "UV_FIND_LINKS"),
         ("index-url", "UV_DEFAULT_INDEX"),
+        ("no-index", "UV_NO_INDEX"),
     ):
-        found = dict(re.findall(rf"^(global|install|:env:)\.{name}='(.*)'$", told, re.MULTILINE))
+        found = dict(re.findall(rf"^(global|install|:env:)\.{name}=('.*')$", told, re.MULTILINE))
         value = found.get(":env:") or found.get("install") or found.get("global")
         if value:
-            os.environ.setdefault(variable, ",".join(value.split()))
+            os.environ.setdefault(variable, ",".join(ast.literal_eval(value).split()))
     if not {"UV_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX"} & os.environ.keys():
-        os.environ.setdefault("UV_TORCH_BACKEND", "cpu")
+        os.environ.setdefault("UV_TORCH_BACKEND", OURS)
 
 
 def install(session: nox.Session, *what: str, pins: Sequence[str] = PINNED) -> None:
@@ -53,9 +58,9 @@ def install(session: nox.Session, *what: str, pins: Sequence[str] = PINNED) -> N
     try:
         session.install(*what, *pins)
     except CommandFailed:
-        if os.environ.get("UV_TORCH_BACKEND") != "cpu":
+        if os.environ.get("UV_TORCH_BACKEND") != OURS:
             raise
-        session.warn("trying PyPI's PyTorch instead, which on Linux brings gigabytes of CUDA")
+        session.warn("trying again with PyPI's PyTorch, which on Linux brings gigabytes of CUDA")
         del os.environ["UV_TORCH_BACKEND"]
         session.install(*what, *pins)
 
@@ -139,7 +144,7 @@ def downloads(session: nox.Session) -> None:
         "GIT_CONFIG_KEY_0": f"url.{here}.insteadOf",
         "GIT_CONFIG_VALUE_0": REPOSITORY,
     }
-    session.run("uv", "pip", "uninstall", "--quiet", "dsbo", external=True, success_codes=[0, 2])
+    session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "dsbo", silent=True)
     # The first one installs; two at once would do so over one another.
     for words in (("-k", "status"), ("-n", "2", "--dist", "worksteal", "--durations=0")):
         session.run("pytest", "-m", "download", "tests/test_downloads.py", *words, env=env)

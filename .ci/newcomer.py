@@ -11,6 +11,7 @@ came through are told at the end. Where pip has no index of its own, this needs 
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import re
@@ -39,8 +40,11 @@ def settings() -> dict[str, str]:
     told = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
-    found = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)
-    return {f"PIP_{name.replace('-', '_').upper()}": value for name, value in reversed(found)}
+    found = re.findall(r"^(?:global|install|:env:)\.([\w-]+)=('.*')$", told, re.MULTILINE)
+    return {
+        f"PIP_{name.replace('-', '_').upper()}": " ".join(ast.literal_eval(value).split())
+        for name, value in reversed(found)
+    }
 
 
 def indexes(pip: dict[str, str]) -> set[str]:
@@ -62,6 +66,7 @@ class Gate(socketserver.BaseRequestHandler):
     hosts: ClassVar[set[str]] = set()
     received: ClassVar[Counter[str]] = Counter()
     refused: ClassVar[Counter[str]] = Counter()
+    counting = threading.Lock()
 
     def handle(self) -> None:
         """Open one connection if its host is on the list."""
@@ -78,7 +83,9 @@ class Gate(socketserver.BaseRequestHandler):
             self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             out = threading.Thread(target=pour, args=(self.request, there), daemon=True)
             out.start()
-            self.received[host] += pour(there, self.request)
+            came = pour(there, self.request)
+            with self.counting:
+                self.received[host] += came
             out.join(1)
 
 

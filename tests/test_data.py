@@ -177,9 +177,7 @@ def places(tmp_path, monkeypatch):
 
 def toy(address, archive=None):
     sums = {file: sha256(content) for file, content in TOY.items()}
-    return registry.Source(
-        "Toy", "we", "here", None, "toy", address, archive, sums, "none", {}, complete=False
-    )
+    return registry.Source("Toy", "we", "here", None, "toy", address, archive, sums, "none", {})
 
 
 def put(folder, contents=TOY):
@@ -250,12 +248,12 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(places):
     registry.SOURCES["toy"].files["one"] = sha256(long)
     put(places.published, {**TOY, "one": long})
     places.server.cut = 20_000
-    with pytest.raises(DataUnavailable, match=r"broken.* 16384 bytes of it are kept; the same c"):
+    with pytest.raises(DataUnavailable, match=r"Incomplete.* 20000 bytes of it are kept; the"):
         data.fetch("toy")
     assert data.verify("toy")[0] == ("toy/one", "absent")
     places.server.cut = None
     assert data.fetch("toy")["one"].read_bytes() == long
-    assert places.server.asked[:2] == [None, "bytes=16384-"]
+    assert places.server.asked[:2] == [None, "bytes=20000-"]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -310,7 +308,7 @@ def test_members_are_unpacked_from_an_archive(places, monkeypatch):
     publish_archive(places, monkeypatch, {**TOY, "readme": b"not asked for"})
     paths = data.fetch("toy")
     assert {file: path.read_bytes() for file, path in paths.items()} == TOY
-    assert sorted(p.name for p in places.own.iterdir()) == ["toy"]
+    assert sorted(p.name for p in places.own.glob("[!.]*")) == ["toy"]
     assert sorted(p.name for p in (places.own / "toy").iterdir()) == ["one", "two"]
     assert data.fetch("toy") == paths
     assert len(places.server.asked) == 1
@@ -370,7 +368,8 @@ def test_samples_come_with_the_package_classes_in_proportion(name, train, test, 
     shares = sample.y_train.bincount() / train
     wanted = [0.759, 0.241] if classes == 2 else [0.1] * 10
     torch.testing.assert_close(shares, torch.tensor(wanted), rtol=0.15, atol=0)
-    assert all(status == "ok" for file, status in data.verify(name) if "samples" in file)
+    report = dict(data.verify(name))
+    assert {report[f"samples/{name}/{file}"] for file in data.samples(name)} == {"ok"}
 
 
 def test_the_rows_of_a9a_are_the_originals():

@@ -16,6 +16,7 @@ from dsbo import SingleLevelDSGD, Trace, data, plots
 from dsbo.__main__ import main
 from dsbo.experiments import EXPERIMENTS, cleaning, jobs
 from dsbo.experiments.jobs import StaleRecord, load_kept, load_record, run_jobs
+from dsbo.trace import TraceError
 
 TINY = replace(cleaning.SCALES["quick"], train=200, clean=100, hidden=8, steps=6, record=3)
 
@@ -113,13 +114,16 @@ def test_a_record_takes_the_place_of_the_folder_of_a_run(tmp_path, tiny, monkeyp
     with pytest.raises(KeyboardInterrupt):
         run_jobs(listed[:1], place)
     monkeypatch.setattr(jobs, "write", whole)
-    assert len(list((tmp_path / "cleaning-quick").glob("*.csv"))) == 1
+    (tmp_path / "cleaning-quick").mkdir()
+    (tmp_path / "cleaning-quick.npz.runs/thesis.tex").write_text("mine")
     ran = []
     real = jobs.run
     monkeypatch.setattr(jobs, "run", lambda *a, **k: ran.append(1) or real(*a, **k))
     made = run_jobs(listed[:3], place, resume=True)
     assert len(ran) == 2
-    assert list(tmp_path.iterdir()) == [place]
+    left = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))]
+    runs = "cleaning-quick.npz.runs"
+    assert left == ["cleaning-quick", "cleaning-quick.npz", runs, f"{runs}/thesis.tex"]
     assert [t.rows for t in load_record(listed[:3], place)] == [t.rows for t in made]
     kept = next(job for job in listed if job.keep)
     assert load_kept(kept, place).shape == (200,)
@@ -127,9 +131,12 @@ def test_a_record_takes_the_place_of_the_folder_of_a_run(tmp_path, tiny, monkeyp
     assert len(ran) == 3
     assert len(load_record(listed, place)) == 4
     assert main(["plot", str(place), "--out", str(tmp_path / "all.svg")]) == 0
+    with pytest.raises(FileExistsError, match="is there; resume it, or move it away"):
+        run_jobs(listed[:1], place)
     place.write_bytes(place.read_bytes()[:100])
-    run_jobs(listed[:1], place, resume=True)
-    assert len(ran) == 4
+    with pytest.raises(TraceError, match="is not a record"):
+        run_jobs(listed[:1], place, resume=True)
+    assert len(ran) == 3
 
 
 def interrupted(*_, **__):
@@ -215,6 +222,24 @@ def test_help_names_commands_and_exit_codes(capsys):
     assert "dsbo list" in said
 
 
+@pytest.mark.parametrize("path", sorted(jobs.RECORDS.glob("*.npz")), ids=lambda path: path.stem)
+def test_every_record_can_be_plotted(path, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "lines", lambda *words: drawn.append(words[2]))
+    assert main(["plot", str(path), "--out", str(tmp_path / "all.svg")]) == 0
+    assert len(drawn) >= 1
+
+
+def test_a_trace_in_one_file_and_one_without_rows_can_be_plotted_too(tmp_path, capsys):
+    for name, rows in (("one", [{"step": 0, "loss": 1.0}]), ("none", [])):
+        Trace(rows, {"algorithm": {"name": "X"}}).save(tmp_path / f"{name}.csv")
+    for place in (tmp_path, tmp_path / "one.csv"):
+        assert main(["plot", str(place), "--out", str(tmp_path / "all.svg")]) == 0
+    for place, says in (("none.csv", "no trace in"), ("nothing", "no traces in"), ("all.svg", "")):
+        assert main(["plot", str(tmp_path / place)]) == 1
+        assert says in capsys.readouterr().err
+
+
 def test_an_unknown_column_to_plot_is_refused(tmp_path, tiny, capsys):
     run_jobs(cleaning.jobs(tiny, seeds=[0])[:1], tmp_path)
     assert main(["plot", str(tmp_path), "--x", "hours"]) == 1
@@ -263,8 +288,7 @@ def test_data_are_fetched_by_name_or_all(capsys, monkeypatch, tmp_path):
     assert main(["data", "fetch", "all", "--mirror", "http://there"]) == 0
     said = capsys.readouterr().out
     assert f"mnist: 1 files, 0.2 MB, verified, in {tmp_path}" in said
-    assert "a9a: all of it comes with the package" in said
-    assert asked == [(name, "http://there") for name in ("mnist", "fashion_mnist", "cifar10")]
+    assert asked == [(name, "http://there") for name in data.NAMES]
     assert main(["data", "fetch"]) == 1
     assert "say which data sets: mnist, " in capsys.readouterr().err
 

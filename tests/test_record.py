@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dsbo import Trace
-from dsbo.experiments import EXPERIMENTS, record
+from dsbo.experiments import EXPERIMENTS, jobs, record
 from dsbo.experiments.jobs import RECORDS, StaleRecord, load_record
 from dsbo.trace import TraceError
 
@@ -86,6 +86,8 @@ def flipped(content):
         lambda path: rewritten(path, lambda told: told["runs"][0].update(rows=99)),
         lambda path: rewritten(path, lambda told: told["runs"][0].update(columns=["speed"])),
         lambda path: rewritten(path, lambda told: told.clear()),
+        lambda path: rewritten(path, lambda told: told["runs"][0].update(kept=True)),
+        lambda path: rewritten(path, lambda told: told["runs"][1].update(kept=False)),
     ],
 )
 def test_what_is_no_whole_record_is_refused_by_name(tmp_path, spoil):
@@ -103,16 +105,49 @@ def test_no_pickle_is_ever_read(tmp_path):
         record.read(path)
 
 
-def test_a_missing_record_is_told_with_the_command_that_makes_it(tmp_path):
-    with pytest.raises(StaleRecord, match=r"install dsbo anew.*dsbo run a9a-tuning --scale paper "):
-        load_record([], tmp_path / "a9a-tuning-paper.npz")
+def test_a_missing_record_is_told_with_the_command_that_makes_it(tmp_path, monkeypatch):
+    path, how = (
+        tmp_path / "a9a-tuning-paper.npz",
+        "dsbo run a9a-tuning --scale paper --resume --out",
+    )
+    with pytest.raises(StaleRecord, match=f"is missing. Make it anew: {how} {path}"):
+        load_record([], path)
+    monkeypatch.setattr(jobs, "RECORDS", tmp_path)
+    with pytest.raises(StaleRecord, match=f"install dsbo anew. Make it anew: {how}"):
+        load_record([], path)
+    with pytest.raises(StaleRecord, match=r"is missing\. Make it anew: dsbo run, with --resume"):
+        load_record([], tmp_path / "elsewhere/mine.npz")
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([{"a": 1}, {"a": 2, "b": 3.0}], "rows of one do not all have the columns a"),
+        ([{"a": 1, "b": 2}, {"a": 1}], "rows of one do not all have"),
+        ([{"a": 2**64}], "more than 64 bits"),
+        ([{"a": 2**53 + 1}, {"a": 0.5}], "9007199254740993, which no float64 is equal to"),
+        ([{"a": None}], "holds None, which is no number"),
+        ([{"a": "1.5"}], "'1.5', which is no number"),
+        ([{"a": 1j}], "1j, which is no number"),
+        ([{"xbar/a": 1}], "cannot be called 'xbar/a'"),
+    ],
+)
+def test_what_would_not_come_back_is_refused(tmp_path, rows, says):
+    with pytest.raises(ValueError, match=says):
+        record.write(tmp_path / "all.npz", {"one": Trace(rows)}, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_come_back_as_they_were(tmp_path):
+    rows = [{"a": np.int64(2**62 + 1), "b": np.float32(0.1), "c": np.float64(0.1)}]
+    held = record.read(record.write(tmp_path / "all.npz", {"one": Trace(rows)}, {}))
+    assert held.traces["one"].rows == [{"a": 2**62 + 1, "b": float(np.float32(0.1)), "c": 0.1}]
 
 
 def test_every_record_is_named_after_an_experiment_and_a_scale_and_is_small():
-    files = sorted(RECORDS.iterdir())
+    files = sorted(RECORDS.glob("*.npz"))
     assert len(files) <= 40
     assert sum(path.stat().st_size for path in files) < 4e6
     for path in files:
         name, _, scale = path.stem.rpartition("-")
         assert scale in EXPERIMENTS[name].scales
-        assert path.suffix == record.SUFFIX

@@ -17,7 +17,7 @@ from dsbo.algorithms import ALGORITHMS
 from dsbo.checkpoint import CheckpointError
 from dsbo.experiments import EXPERIMENTS
 from dsbo.experiments.jobs import StaleRecord, run_jobs
-from dsbo.experiments.record import read
+from dsbo.experiments.record import SUFFIX, read
 from dsbo.network import PeerLost, join
 from dsbo.network.launch import TIMEOUT
 from dsbo.network.ranks import here
@@ -215,30 +215,38 @@ def plot(args: argparse.Namespace) -> int:
     import matplotlib
 
     matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
     from dsbo import plots
 
-    traces = [trace for trace in _traces(args.place) if _fits(trace, args.only)]
+    traces = [t for t in _traces(args.place) if t.rows and _fits(t, args.only)]
     if not traces:
-        raise ValueError(f"no trace in {args.place} has {' '.join(args.only)}")
+        raise ValueError(f"no trace in {args.place} fits {' '.join(args.only)}".rstrip())
+    shared = [c for c in traces[0].rows[0] if all(c in trace.rows[0] for trace in traces)]
     for column in [args.x, *(args.y or [])]:
-        if column not in traces[0].rows[0]:
-            there = ", ".join(traces[0].rows[0])
-            raise ValueError(f"no column {column!r}; the traces have {there}")
+        if column not in shared:
+            raise ValueError(f"no column {column!r}; all traces have {', '.join(shared)}")
     beside = args.place if args.place.is_dir() else Path()
     out = args.out or beside / "overview.svg"
     plots.apply_style()
-    plots.overview(traces, args.x, args.y).savefig(out)
+    figure = plots.overview(traces, args.x, args.y)
+    figure.savefig(out)
+    plt.close(figure)
     print(out)
     return 0
 
 
 def _traces(place: Path) -> list[Trace]:
-    """Return the traces in a record, or in the folder of a run."""
-    if place.is_file():
+    """Return the traces in a record, in one file, or in the folder of a run."""
+    if place.suffix == SUFFIX and place.is_file():
         return list(read(place).traces.values())
     files = sorted([*place.glob("*.csv"), *place.glob("*.parquet")])
+    files += [place] if place.is_file() else []
     if not files:
-        raise FileNotFoundError(f"no traces (*.csv, *.parquet) in {place}, and it is no record")
+        raise FileNotFoundError(
+            f"no traces in {place}: it is no record (*.npz), no trace, and no "
+            "folder with traces (*.csv, *.parquet)"
+        )
     return [Trace.load(file) for file in files]
 
 
@@ -260,8 +268,6 @@ def data_sets(args: argparse.Namespace) -> int:
             for file, status in data.verify(name):
                 print(f"{status:10} {file}")
                 wrong += status != "ok"
-        elif data.source_of(name).complete:
-            print(f"{name}: all of it comes with the package")
         else:
             paths = data.fetch(name, args.mirror)
             size = sum(path.stat().st_size for path in paths.values())

@@ -148,7 +148,7 @@ def lines(
 def overview(
     traces: Sequence[Trace], x: str = "step", columns: Sequence[str] | None = None
 ) -> Figure:
-    """Return a figure with one panel for every metric that the traces recorded.
+    """Return a figure with one panel for every metric that all the traces recorded.
 
     Parameters
     ----------
@@ -160,7 +160,8 @@ def overview(
         Draw these columns alone.
     """
     known = {"step", "seconds", "rounds", "floats", "upper_grads", "lower_grads", "jvps", "hvps"}
-    columns = columns or [name for name in traces[0].rows[0] if name not in known]
+    shared = set.intersection(*(set(trace.rows[0]) for trace in traces)) - known
+    columns = columns or [name for name in traces[0].rows[0] if name in shared]
     rows = -(-len(columns) // 2)
     legend = 0.2 * -(-len(grouped(traces)) // 2)
     fig, axes = plt.subplots(rows, 2, figsize=(9, 2.8 * rows + legend), squeeze=False)

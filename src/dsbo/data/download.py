@@ -9,6 +9,8 @@ import tarfile
 from pathlib import Path
 
 import requests
+import urllib3
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dsbo.data.registry import (
@@ -53,30 +55,45 @@ def fetch(name: str, mirror: str | None = None) -> dict[str, Path]:
     Raises
     ------
     DataUnavailable
-        If a server cannot be reached, refuses or falls silent; what has arrived is kept.
+        If a server cannot be reached, refuses or falls silent, or the folder cannot be written;
+        what has arrived is kept.
     DataCorrupted
         If a file has another checksum; one that was downloaded is thrown away.
     ValueError
         If the name is not one of `NAMES`.
     """
     source = source_of(name)
-    missing = [file for file in source.files if whereabouts(source, file) is None]
-    if missing and source.archive and mirror is None:
-        _unpack(source, missing)
-    else:
-        folder = source.address if mirror is None else f"{mirror.rstrip('/')}/{source.folder}/"
-        for file in missing:
-            target = folders()[0] / source.folder / file
-            _download(folder + file, target, source.files[file], by_hand(source, file))
+    folder = folders()[0]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{source.folder}.lock", timeout=0):
+            missing = [file for file in source.files if whereabouts(source, file) is None]
+            if missing and source.archive and mirror is None:
+                _unpack(source, missing, folder)
+            else:
+                start = (
+                    source.address if mirror is None else f"{mirror.rstrip('/')}/{source.folder}/"
+                )
+                for file in missing:
+                    target, how = folder / source.folder / file, by_hand(source, file)
+                    _download(start + file, target, source.files[file], how)
+    except Timeout as error:
+        raise DataUnavailable(f"another process is fetching {name} into {folder}") from error
+    except (DataCorrupted, DataUnavailable):
+        raise
+    except OSError as error:
+        raise DataUnavailable(
+            f"{name} could not be written into {folder}: {error.strerror or error}; what has "
+            "arrived is kept. Free some space, or set DSBO_DATA to another folder"
+        ) from error
     return find(name)
 
 
-def _unpack(source: Source, missing: list[str]) -> None:
+def _unpack(source: Source, missing: list[str], folder: Path) -> None:
     """Download the archive and put its missing members in place, each once it is verified."""
-    folder = folders()[0]
     archive = folder / source.address.rsplit("/", 1)[-1]
-    sha256 = source.archive or ""
-    if not archive.is_file():
+    sha256, ours = source.archive or "", not archive.is_file()
+    if ours:
         _download(source.address, archive, sha256, by_hand(source, missing[0]))
     with tarfile.open(verified(archive, sha256)) as tar:
         for file in missing:
@@ -85,7 +102,8 @@ def _unpack(source: Source, missing: list[str]) -> None:
             part.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(member.read() if member else b"")
             verified(part, source.files[file]).replace(part.with_name(file))
-    archive.unlink()
+    if ours:
+        archive.unlink()
 
 
 def _download(address: str, target: Path, sha256: str, otherwise: str) -> None:
@@ -94,7 +112,7 @@ def _download(address: str, target: Path, sha256: str, otherwise: str) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
         _receive(address, part)
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         kept = part.stat().st_size if part.exists() else 0
         goes_on = f" {kept} bytes of it are kept; the same command goes on." if kept else ""
         raise DataUnavailable(
@@ -115,29 +133,32 @@ def _receive(address: str, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     wish = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(address, headers=wish, stream=True, timeout=SILENCE) as answer:
-        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+        if have and answer.status_code == requests.codes.requested_range_not_satisfiable:
             return  # there is no more; whether it is whole, the checksum tells
         answer.raise_for_status()
         if answer.status_code != requests.codes.partial_content:
             have = 0  # the server knows no ranges and sends all of it
-        length = answer.headers.get("Content-Length")
+        length = answer.headers.get("Content-Length", "")
         with (
             part.open("ab" if have else "wb") as file,
             tqdm(
                 desc=part.stem,
                 initial=have,
-                total=have + int(length) if length else None,
+                total=have + int(length) if length.isdigit() else None,
                 unit="B",
                 unit_scale=True,
                 disable=None,
             ) as bar,
         ):
-            for piece in answer.iter_content(PIECE):
+            # As it was sent: a server may say that what is published compressed is an encoding.
+            for piece in answer.raw.stream(PIECE, decode_content=False):
                 file.write(piece)
                 bar.update(len(piece))
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost cause that has words, which is what a reader can act on."""
-    inner = getattr(error, "reason", None) or next(iter(error.args), None)
-    return _cause(inner) if isinstance(inner, BaseException) else str(inner or error)
+    """Return the innermost cause, which is what a reader can act on."""
+    inner = [getattr(error, "reason", None), *error.args]
+    deeper = next((one for one in inner if isinstance(one, BaseException)), None)
+    told = next((one for one in inner if isinstance(one, str)), str(error))
+    return _cause(deeper) if deeper else told.rstrip(".")

@@ -53,8 +53,6 @@ class Source:
         How much comes with the package.
     sample_files : dict of str to str
         SHA-256 of each file of it.
-    complete : bool
-        Whether that is all.
     """
 
     title: str
@@ -67,7 +65,6 @@ class Source:
     files: dict[str, str]
     sample: str
     sample_files: dict[str, str]
-    complete: bool
 
 
 SOURCES = {
@@ -179,7 +176,7 @@ def verify(name: str) -> list[tuple[str, str]]:
     source = source_of(name)
     placed = [
         (f"{source.folder}/{file}", whereabouts(source, file), sha256)
-        for file, sha256 in ({} if source.complete else source.files).items()
+        for file, sha256 in source.files.items()
     ]
     for file, sha256 in source.sample_files.items():
         path = SAMPLES / name / file
@@ -192,8 +189,8 @@ def verify(name: str) -> list[tuple[str, str]]:
 
 def folders() -> list[Path]:
     """Return the data folders in the order of search; downloads go to the first."""
-    own = os.environ.get("DSBO_DATA")
-    return ([Path(own).expanduser()] if own else []) + [platformdirs.user_cache_path("dsbo")]
+    own = os.path.expanduser(os.environ.get("DSBO_DATA", ""))  # noqa: PTH111 (never raises)
+    return ([Path(own)] if own else []) + [platformdirs.user_cache_path("dsbo")]
 
 
 def source_of(name: str) -> Source:

@@ -6,6 +6,7 @@ them in one file, and it is stale as soon as the settings in it differ from thos
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -30,7 +32,7 @@ from dsbo.network.peers import parted
 from dsbo.network.ranks import ALONE, here
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
-from dsbo.trace import Trace, TraceError, replacing
+from dsbo.trace import Trace, replacing
 
 
 def _records() -> Path:
@@ -103,8 +105,8 @@ def run_jobs(
     jobs : sequence of Job
         What to run.
     out : path
-        Folder for the traces, made if it is missing; or a record, ``.npz``, that takes the place of
-        the folder of that name once all jobs are done.
+        Folder for the traces, made if it is missing; or a record, ``.npz``, which takes the place
+        of the folder ``<out>.runs`` once all jobs are done.
     device : str, optional
         Where to compute.
     resume : bool
@@ -115,6 +117,13 @@ def run_jobs(
     command : str, optional
         The command that regenerates the traces, for their provenance.
 
+    Raises
+    ------
+    FileExistsError
+        If the record is there and is not to be resumed.
+    TraceError
+        If the record to resume cannot be read.
+
     Returns
     -------
     list of Trace
@@ -122,8 +131,8 @@ def run_jobs(
         provenance says ``diverged``.
     """
     out, ranks = Path(out), here()
-    folder = out.with_suffix("") if out.suffix == SUFFIX else out
-    before = ranks.first(partial(_earlier, out)) if resume and folder != out else Record({}, {})
+    folder = out.with_name(f"{out.name}.runs") if out.suffix == SUFFIX else out
+    before = ranks.first(partial(_earlier, out, resume)) if folder != out else Record({}, {})
     disable = True if ranks.rank else None if progress is None else not progress
     traces = []
     for job in tqdm(jobs, desc=folder.name, unit="run", disable=disable):
@@ -133,7 +142,7 @@ def run_jobs(
         kept = {job.name: _kept(job, folder, before) for job in jobs if job.keep}
         made = {job.name: trace for job, trace in zip(jobs, traces, strict=True)}
         write(out, before.traces | made, before.kept | kept)
-        shutil.rmtree(folder, ignore_errors=True)
+        _clear(jobs, folder)
     return traces
 
 
@@ -160,26 +169,37 @@ def load_kept(job: Job, place: str | Path) -> Tensor:
 
 def _kept(job: Job, folder: Path, held: Record) -> NDArray[Any]:
     path = folder / f"{job.name}.safetensors"
-    return load_file(path)["xbar"] if path.is_file() else held.kept[job.name]
+    try:
+        return load_file(path)["xbar"] if path.is_file() else held.kept[job.name]
+    except (KeyError, SafetensorError) as error:
+        raise StaleRecord(f"{path} is missing or broken. {_anew(folder)}") from error
 
 
 def _open(path: Path) -> Record:
     try:
         return read(path)
     except FileNotFoundError:
-        name, _, scale = path.stem.rpartition("-")
-        raise StaleRecord(
-            f"{path} is missing. It comes with the package: install dsbo anew. Or make it, which "
-            f"may take hours: dsbo run {name} --scale {scale} --out {path}"
-        ) from None
+        from_us = "It comes with the package: install dsbo anew. " if path.parent == RECORDS else ""
+        raise StaleRecord(f"{path} is missing. {from_us}{_anew(path)}") from None
 
 
-def _earlier(path: Path) -> Record:
-    """Return what there is of a record; one that cannot be read is made anew."""
-    try:
-        return read(path)
-    except (FileNotFoundError, TraceError):
+def _earlier(path: Path, resume: bool) -> Record:
+    """Return what there is of a record."""
+    if not path.exists():
         return Record({}, {})
+    if not resume or not path.is_file():
+        raise FileExistsError(f"{path} is there; resume it, or move it away to make it anew")
+    return read(path)
+
+
+def _clear(jobs: Sequence[Job], folder: Path) -> None:
+    """Remove what the jobs wrote, and the folder if nothing else is in it."""
+    for job in jobs:
+        for suffix in ("csv", "safetensors"):
+            (folder / f"{job.name}.{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(folder / ".checkpoints", ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _agreeing(job: Job, place: Path, held: Record) -> Trace:
@@ -200,15 +220,22 @@ def _agreeing(job: Job, place: Path, held: Record) -> Trace:
 
 
 def _anew(place: Path) -> str:
-    name, _, scale = place.stem.rpartition("-")
+    """Say how to make a record or a run whose name tells what it is of."""
+    from dsbo.experiments import EXPERIMENTS  # which are made of jobs
+
+    name, _, scale = place.name.partition(".")[0].rpartition("-")
+    if name not in EXPERIMENTS or scale not in EXPERIMENTS[name].scales:
+        return "Make it anew: dsbo run, with --resume"
     return f"Make it anew: dsbo run {name} --scale {scale} --resume --out {place}"
 
 
 def _finished(job: Job, folder: Path, before: Record) -> Trace | None:
     try:
         trace = _agreeing(job, folder, before)
-        return trace if not job.keep or _kept(job, folder, before) is not None else None
-    except (ValueError, KeyError):
+        if job.keep:
+            _kept(job, folder, before)
+        return trace
+    except ValueError:
         return None
 
 

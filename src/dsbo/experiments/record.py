@@ -1,6 +1,6 @@
 """A record: all traces of an experiment in one file that NumPy opens, too.
 
-    runs.json          {"format": 1, "runs": [{"name", "rows", "columns", "provenance"}, …]}
+    runs.json          {"format": 1, "runs": [{"name", "rows", "columns", "kept", "provenance"}, …]}
     <column>.npy       one column of all runs that have it, one after another
     xbar/<name>.npy    the final mean x̄ of a run that kept it
 
@@ -13,7 +13,9 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import numbers
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +29,8 @@ __all__ = ["FORMAT", "SUFFIX", "Record", "read", "write"]
 
 FORMAT = 1
 SUFFIX = ".npz"
-BROKEN = (EOFError, StopIteration, lzma.LZMAError, zipfile.BadZipFile)
+BROKEN = (EOFError, RuntimeError, StopIteration, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
+"""What reading a spoilt file raises besides the usual."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member, so that equal records are equal files."""
 
@@ -61,14 +64,18 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
 
     Raises
     ------
+    ValueError
+        If the rows of a trace have different columns, or a value is no number that a file can hold.
     OSError
         If the file cannot be written; an earlier version is then untouched.
     """
     runs: list[dict[str, Any]] = []
-    columns: dict[str, list[int | float]] = {}
+    columns: dict[str, list[Any]] = {}
     for name, trace in traces.items():
         own = list(trace.rows[0]) if trace.rows else []
-        run = {"name": name, "rows": len(trace.rows), "columns": own}
+        if any(list(row) != own for row in trace.rows):
+            raise ValueError(f"the rows of {name} do not all have the columns {', '.join(own)}")
+        run = {"name": name, "rows": len(trace.rows), "columns": own, "kept": name in kept}
         runs.append({**run, "provenance": trace.provenance})
         for column in own:
             columns.setdefault(column, []).extend(row[column] for row in trace.rows)
@@ -77,7 +84,7 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
     with replacing(path) as part, zipfile.ZipFile(part, "w") as file:
         file.writestr(_member("runs.json"), told)
         for column, values in columns.items():
-            _write_array(file, column, _column(values))
+            _write_array(file, column, _column(column, values))
         for name, xbar in kept.items():
             _write_array(file, f"xbar/{name}", np.asarray(xbar))
     return path
@@ -107,8 +114,9 @@ def read(path: str | Path) -> Record:
         if told["format"] != FORMAT:
             known = f"this version of dsbo reads {FORMAT}"
             raise TraceError(f"{path} has format {told['format']}; {known}")
-        kept = {name[5:]: arrays.pop(name) for name in list(arrays) if name.startswith("xbar/")}
-        return Record(_traces(told["runs"], arrays), kept)
+        runs = told["runs"]
+        kept = {run["name"]: arrays.pop(f"xbar/{run['name']}") for run in runs if run["kept"]}
+        return Record(_traces(runs, arrays), kept)
     except (FileNotFoundError, TraceError):
         raise
     except (*BROKEN, KeyError, OSError, TypeError, ValueError) as error:
@@ -129,14 +137,25 @@ def _traces(runs: list[dict[str, Any]], arrays: Mapping[str, NDArray[Any]]) -> d
     return traces
 
 
-def _column(values: list[int | float]) -> NDArray[Any]:
+def _column(name: str, values: list[Any]) -> NDArray[Any]:
     """Return the values as integers, or in the shortest precision that holds them exactly."""
-    if all(isinstance(value, int) for value in values):
-        return np.array(values, dtype=np.int64)
-    exact = np.array(values, dtype=np.float64)
+    odd = [value for value in values if not isinstance(value, numbers.Real)]
+    if odd:
+        raise ValueError(f"column {name!r} holds {odd[0]!r}, which is no number")
+    if "/" in name:
+        raise ValueError(f"a column cannot be called {name!r}: leave out the slash")
+    whole = all(isinstance(value, numbers.Integral) for value in values)
+    try:
+        exact = np.array(values, dtype=np.int64 if whole else np.float64)
+    except OverflowError as error:
+        raise ValueError(f"column {name!r} holds a number of more than 64 bits") from error
+    changed = [v for v, kept in zip(values, exact.tolist(), strict=True) if v != kept and v == v]
+    if changed:
+        raise ValueError(f"column {name!r} holds {changed[0]!r}, which no float64 is equal to")
     with np.errstate(over="ignore"):
         short = exact.astype(np.float32)
-    return short if np.array_equal(short, exact, equal_nan=True) else exact
+    shorter = not whole and np.array_equal(short, exact, equal_nan=True)
+    return short if shorter else exact
 
 
 def _member(name: str) -> zipfile.ZipInfo:
