@@ -32,12 +32,24 @@ FLAGS = [
 ]
 SHOTS = BOOK / "_build/screenshots"
 LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
-# Rules about colours are the slow ones, and only the two schemes differ in them.
-RULES: dict[str, dict[str, Any]] = {
-    "light": {},
-    "dark": {"runOnly": ["color-contrast", "link-in-text-block"]},
-    "phone": {"rules": {"color-contrast": {"enabled": False}}},
-}
+# Rules about colours take long, so they are asked of one word of each look alone.
+COLOURS = ("color-contrast", "link-in-text-block")
+MARK_THE_FIRST_WORD_OF_EACH_LOOK = """() => {
+  const clear = style => /^rgba\\(.*, 0\\)$/.test(style.backgroundColor);
+  const seen = new Set();
+  for (const word of document.querySelectorAll("body *")) {
+    if (![...word.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+    const style = getComputedStyle(word);
+    let behind = word;
+    while (clear(getComputedStyle(behind)) && behind.parentElement) behind = behind.parentElement;
+    const look = [
+      style.color, style.fontSize, style.fontWeight, style.textDecorationLine, word.tagName,
+      getComputedStyle(word.parentElement).color, getComputedStyle(behind).backgroundColor,
+    ].join();
+    if (!seen.has(look)) word.dataset.first = "";
+    seen.add(look);
+  }
+}"""
 # Both lie in the theme's own header and are the same on every page.
 RULES_OF_THE_THEME = {"label-content-name-mismatch", "region"}
 
@@ -127,8 +139,6 @@ class Visit:
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_whole_and_accessible(chromium: Any, site: str, name: str, look: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     with Visit(chromium, site, f"{name}.html", look) as visit:
         page = visit.page
         SHOTS.mkdir(parents=True, exist_ok=True)
@@ -150,10 +160,39 @@ def test_page_is_whole_and_accessible(chromium: Any, site: str, name: str, look:
             assert len(alt.split()) >= 3, f"{source} has the alt text {alt!r}"
             assert not re.search(r"\.(svg|png|jpe?g)$|^_images/", alt)
 
-        options = {"resultTypes": ["violations"], **RULES[look]}
-        found = Axe().run(page, options=options).response["violations"]
-        new = {v["id"]: [n["html"][:200] for n in v["nodes"]] for v in found}
-        assert not {k: v for k, v in new.items() if k not in RULES_OF_THE_THEME}
+        found = {} if look == "dark" else violations(page, rules(False))
+        if look != "phone":
+            found |= colours(page)
+        assert not {k: v for k, v in found.items() if k not in RULES_OF_THE_THEME}
+
+
+def rules(wanted: bool) -> dict[str, Any]:
+    """The rules about colours alone, or all others."""
+    if wanted:
+        return {"runOnly": COLOURS}
+    return {"rules": {name: {"enabled": False} for name in COLOURS}}
+
+
+def violations(page: Any, options: dict[str, Any], context: Any = None) -> dict[str, list[str]]:
+    """What axe finds, by rule."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"resultTypes": ["violations"], **options}
+    found = Axe().run(page, context=context, options=options).response["violations"]
+    return {v["id"]: [n["html"][:200] for n in v["nodes"]] for v in found}
+
+
+def colours(page: Any) -> dict[str, list[str]]:
+    """What the rules about colours find."""
+    page.evaluate(MARK_THE_FIRST_WORD_OF_EACH_LOOK)
+    return violations(page, rules(True), {"include": [["[data-first]"]]})
+
+
+@pytest.mark.parametrize("place", ["article p", "article pre .nn", "article td", "article h2"])
+def test_a_pale_word_is_found_wherever_it_is(chromium: Any, site: str, place: str) -> None:
+    with Visit(chromium, site, "status.html", "light") as visit:
+        visit.page.eval_on_selector_all(place, "all => all.at(-1).style.color = '#ccc'")
+        assert list(colours(visit.page)) == ["color-contrast"]
 
 
 def test_search_finds_the_hypergradient(chromium: Any, site: str) -> None:
