@@ -5,8 +5,9 @@
 First the README's commands that begin with ``python3 -m venv``, as they stand there, then the
 others, each in the folder CLONE, with an empty home and a bare environment. Where the system allows
 it they run in a network of their own, whose only way out is a proxy that opens connections to the
-indexes that pip is configured for. The times, in multiples of a fixed loop too, and the bytes that
-came through are told at the end. Where pip has no index of its own, this needs uv beside Python.
+indexes that pip is configured for; a command of the README that asks for another host has failed.
+The times, in multiples of a fixed loop too, and the bytes that came through are told at the end.
+Where pip has no index of its own, this needs uv beside Python.
 """
 
 from __future__ import annotations
@@ -191,6 +192,9 @@ def main(clone: Path, others: Sequence[str]) -> int:
                 loop = (loop + reference()) / 2
                 came = (Gate.received.total() - before) / 1e6
                 table.append(f"{seconds:6.0f} s {seconds / loop:7.0f} × {came:7.1f} MB  {command}")
+                if command in commands and Gate.refused:
+                    print("the README's commands asked for other hosts:", *Gate.refused)
+                    status = status or 1
                 if status:
                     break
             server.shutdown()
