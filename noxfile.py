@@ -71,6 +71,7 @@ def lint(session: nox.Session) -> None:
     install(session, *EXTRAS["lint"])
     session.run("ruff", "check", *PYTHON)
     session.run("ruff", "format", "--check", *PYTHON)
+    session.run("lint-imports", env={"PYTHONPATH": "src"})
     # Ruff finds no Python in a MyST page and passes it, but it does read the cells of an .ipynb.
     pages = [p for p in sorted(Path("book").glob("*.md")) if "{code-cell}" in p.read_text("utf-8")]
     if not pages:
@@ -88,14 +89,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Types of the package, strictly."""
-    install(session, "-e", ".[typecheck]")
+    install(session, "-e", ".[book,typecheck]")
     session.run("mypy")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests and the examples in docstrings, with a floor for coverage."""
-    install(session, "-e", ".[test]")
+    install(session, "-e", ".[book,test]")
     session.run(
         "pytest", "-m", UNIT, "-n", "2", "--dist", "loadgroup",
         "--doctest-modules",
@@ -107,7 +108,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def book(session: nox.Session) -> None:
     """Execute every chapter, two at a time, and build the book; a warning is an error."""
-    install(session, "-e", ".[test,book]")
+    install(session, "-e", ".[book,site,test]")
     session.run(
         "pytest", "-m", "notebook", "-n", "2", "--dist", "worksteal", "--durations=0",
         *(session.posargs or ("tests/test_notebooks.py",)), env=KERNEL_ENV,
@@ -153,7 +154,7 @@ def downloads(session: nox.Session) -> None:
 @nox.session(default=False)
 def originals(session: nox.Session) -> None:
     """Compare loaders, samples and records with the original data, which DSBO_DATA must hold."""
-    install(session, "-e", ".[test]")
+    install(session, "-e", ".[book,test]")
     session.run(
         "pytest", "-m", "originals", "-n", "2", "--durations=0", *session.posargs, "tests",
         env=KERNEL_ENV,
@@ -163,7 +164,7 @@ def originals(session: nox.Session) -> None:
 @nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
 def pythons(session: nox.Session) -> None:
     """Run the unit tests on another version of Python, with the newest versions of everything."""
-    install(session, ".[test]", pins=())
+    install(session, ".[book,test]", pins=())
     session.run("pytest", "-m", UNIT, "-n", "2", "--dist", "loadgroup", *session.posargs)
 
 
@@ -190,21 +191,21 @@ def lock(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Time a step of each algorithm."""
-    install(session, "-e", ".")
+    install(session, "-e", ".[book]")
     session.run("python", "bench/bench.py", *session.posargs)
 
 
 @nox.session(default=False)
 def mutants(session: nox.Session) -> None:
     """Seed faults one at a time; a test or a chapter must catch each."""
-    install(session, "-e", ".[test,book]")
+    install(session, "-e", ".[book,site,test]")
     session.run("python", "bench/mutants.py", *session.posargs, env=KERNEL_ENV)
 
 
 @nox.session(default=False)
 def records(session: nox.Session) -> None:
     """Run the experiments at the size of the papers and store their traces."""
-    install(session, "-e", ".[parquet]")
+    install(session, "-e", ".[book]")
     for name, scale in (
         ("cleaning-tuning", "paper"),
         ("cleaning", "paper"),
@@ -239,7 +240,7 @@ def records(session: nox.Session) -> None:
 @nox.session(default=False)
 def linkcheck(session: nox.Session) -> None:
     """Follow the links that leave the book; needs the internet."""
-    install(session, "-e", ".[book]")
+    install(session, "-e", ".[book,site]")
     # A report beside the pages would be published with them.
     session.run(
         "jupyter-book", "build", "book", "--builder", "linkcheck",

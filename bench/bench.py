@@ -34,9 +34,9 @@ from dsbo import DIAMOND, DSOBA, Dense, Network, Peers, Problem, Sparse, graphs,
 from dsbo.allocator import keep_freed_memory
 from dsbo.levels import OneByOne
 from dsbo.network import spawn
-from dsbo.problems import Cleaning, Meta
-from dsbo.problems.cleaning import Split
 from dsbo.world import Draws, World
+from dsbo_book.problems import Cleaning, Meta
+from dsbo_book.problems.cleaning import Split
 
 N, BATCH, FEATURES, HIDDEN, CLASSES, SAMPLES = 10, 50, 784, 300, 10, 5000
 STEPS = {"alpha": 100.0, "beta": 0.1, "gamma": 0.1, "theta": 0.2}

@@ -255,7 +255,7 @@ MUTANTS = (
         "(1 - self.eta(t)) * (s.u - q_)", "(1 - self.eta(t)) * s.u",
     ),
     Mutant(
-        "rest: the step after mixing", "src/dsbo/experiments/rest.py",
+        "rest: the step after mixing", "src/dsbo_book/experiments/rest.py",
         "return W @ (w - gamma_ * _directions(problem, w, *batches))",
         "return W @ w - gamma_ * _directions(problem, w, *batches)", ("tests/test_rest.py",),
     ),
@@ -353,7 +353,7 @@ MUTANTS = (
         "self._generators(t, keys.CHAIN)", "self._generators(t, keys.LOWER)",
     ),
     Mutant(
-        "softmax: Hessian without its rank-one part", "src/dsbo/problems/softmax.py",
+        "softmax: Hessian without its rank-one part", "src/dsbo_book/problems/softmax.py",
         "H = -(scaled.mT @ scaled)", "H = 0 * (scaled.mT @ scaled)", (SOFTMAX,),
     ),
     Mutant(

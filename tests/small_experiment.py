@@ -7,12 +7,13 @@ import sys
 from cases import STEPS, lazy_ring, quadratic
 
 from dsbo import DSOBA, Dense
-from dsbo.__main__ import main
-from dsbo.experiments import EXPERIMENTS, Experiment
-from dsbo.experiments.jobs import Job
 from dsbo.network.ranks import here
+from dsbo_book.cli import main
+from dsbo_book.experiments import EXPERIMENTS, Experiment
+from dsbo_book.experiments.jobs import Job
 
 STEPS_TAKEN, RECORD = 150, 50
+SCALES = {"quick": STEPS_TAKEN}
 
 
 def start():
@@ -38,7 +39,7 @@ def die_once(rank):
 
 
 if __name__ == "__main__":
-    EXPERIMENTS["small"] = Experiment("A small one", {"quick": STEPS_TAKEN}, jobs)
+    EXPERIMENTS["small"] = Experiment("A small one", "small_experiment")
     if "DIES" in os.environ:
         die_once(int(os.environ["DIES"]))
     sys.exit(main())

@@ -6,7 +6,7 @@ import pytest
 import sympy as sp
 import torch
 
-from dsbo.claims import Claim, ClaimError, claim, glue, refuted
+from dsbo_book.claims import Claim, ClaimError, claim, glue, refuted
 
 x, y = sp.symbols("x y")
 

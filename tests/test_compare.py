@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dsbo.experiments.compare import late, paired
 from dsbo.trace import Trace
+from dsbo_book.experiments.compare import late, paired
 
 
 def trace(method, seed, calls, scale):

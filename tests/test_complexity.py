@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from dsbo import Trace
-from dsbo.experiments import complexity
-from dsbo.experiments.complexity import EXACT, METHODS, RECURSIVE, Steps
-from dsbo.experiments.jobs import run_jobs
+from dsbo_book.experiments import complexity
+from dsbo_book.experiments.complexity import EXACT, METHODS, RECURSIVE, Steps
+from dsbo_book.experiments.jobs import run_jobs
 
 PAPER = complexity.SCALES["paper"]
 STEPS = Steps(0.3, 0.6)

@@ -16,9 +16,10 @@ import platformdirs
 import pytest
 import torch
 
-from dsbo import data
-from dsbo.data import cifar, idx, libsvm, registry
-from dsbo.data.registry import DataCorrupted, DataUnavailable
+from dsbo_book import data
+from dsbo_book.data import cifar, idx, libsvm, registry
+from dsbo_book.data.download import fetch
+from dsbo_book.data.registry import DataCorrupted, DataUnavailable
 
 
 def sha256(content):
@@ -190,7 +191,7 @@ def put(folder, contents=TOY):
 def test_files_on_this_machine_are_used_without_a_download(places, where):
     put(getattr(places, where) / "toy")
     want = {file: getattr(places, where) / "toy" / file for file in TOY}
-    assert data.fetch("toy") == data.find("toy") == want
+    assert fetch("toy") == data.find("toy") == want
     assert data.verify("toy") == [("toy/one", "ok"), ("toy/two", "ok")]
     assert not places.server.asked
 
@@ -198,13 +199,13 @@ def test_files_on_this_machine_are_used_without_a_download(places, where):
 def test_the_cache_is_used_where_no_folder_is_named(places, monkeypatch):
     monkeypatch.delenv("DSBO_DATA")
     put(places.published)
-    assert data.fetch("toy")["one"] == places.cache / "toy" / "one"
+    assert fetch("toy")["one"] == places.cache / "toy" / "one"
 
 
 def test_missing_files_are_downloaded_into_the_folder_that_is_named(places):
     put(places.published)
     put(places.cache / "toy", {"two": TOY["two"]})
-    paths = data.fetch("toy")
+    paths = fetch("toy")
     assert paths == {"one": places.own / "toy" / "one", "two": places.cache / "toy" / "two"}
     assert paths["one"].read_bytes() == TOY["one"]
     assert [path.name for path in (places.own / "toy").iterdir()] == ["one"]
@@ -213,10 +214,10 @@ def test_missing_files_are_downloaded_into_the_folder_that_is_named(places):
 def test_a_mirror_is_asked_instead_of_the_makers(places, monkeypatch):
     monkeypatch.setitem(registry.SOURCES, "toy", toy("http://127.0.0.1:9/"))
     put(places.published / "toy")
-    assert set(data.fetch("toy", places.address)) == set(TOY)
+    assert set(fetch("toy", places.address)) == set(TOY)
 
 
-@pytest.mark.parametrize("act", [data.find, data.fetch])
+@pytest.mark.parametrize("act", [data.find, fetch])
 def test_a_file_that_cannot_be_had_is_named_with_its_checksum_and_place(places, act):
     assert data.verify("toy") == [("toy/one", "absent"), ("toy/two", "absent")]
     with pytest.raises(DataUnavailable) as caught:
@@ -239,7 +240,7 @@ def test_nothing_but_fetch_downloads(places):
 def test_a_server_that_does_not_answer_is_named_with_the_reason(monkeypatch):
     monkeypatch.setitem(registry.SOURCES, "toy", toy("http://127.0.0.1:9/"))
     with pytest.raises(DataUnavailable, match=r"from http://127.0.0.1:9/one: .*refused"):
-        data.fetch("toy")
+        fetch("toy")
     assert data.verify("toy")[0] == ("toy/one", "absent")
 
 
@@ -249,10 +250,10 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(places):
     put(places.published, {**TOY, "one": long})
     places.server.cut = 20_000
     with pytest.raises(DataUnavailable, match=r"Incomplete.* 20000 bytes of it are kept; the"):
-        data.fetch("toy")
+        fetch("toy")
     assert data.verify("toy")[0] == ("toy/one", "absent")
     places.server.cut = None
-    assert data.fetch("toy")["one"].read_bytes() == long
+    assert fetch("toy")["one"].read_bytes() == long
     assert places.server.asked[:2] == [None, "bytes=20000-"]
 
 
@@ -262,13 +263,13 @@ def test_what_is_left_of_a_download_is_used_and_no_byte_twice(places, ranges, le
     put(places.published)
     put(places.own / "toy", {"one.part": left})
     places.server.ranges = ranges
-    assert data.fetch("toy")["one"].read_bytes() == TOY["one"]
+    assert fetch("toy")["one"].read_bytes() == TOY["one"]
 
 
 @pytest.mark.parametrize("content", [b"another file", b"first fil", b""])
 def test_a_corrupt_file_is_an_error_and_is_not_replaced(places, content):
     put(places.own / "toy", {**TOY, "one": content})
-    for act in (data.find, data.fetch):
+    for act in (data.find, fetch):
         with pytest.raises(DataCorrupted) as caught:
             act("toy")
         for part in ("toy/one is corrupt", sha256(content), sha256(TOY["one"]), "delete it"):
@@ -283,7 +284,7 @@ def test_a_download_that_is_not_the_published_file_is_thrown_away(places, left):
     put(places.published, {**TOY, "one": b"a login page"})
     put(places.own / "toy", {"one.part": left})
     with pytest.raises(DataCorrupted, match="is not the file that was published"):
-        data.fetch("toy")
+        fetch("toy")
     assert not list((places.own / "toy").iterdir())
 
 
@@ -306,28 +307,28 @@ def publish_archive(places, monkeypatch, contents):
 
 def test_members_are_unpacked_from_an_archive(places, monkeypatch):
     publish_archive(places, monkeypatch, {**TOY, "readme": b"not asked for"})
-    paths = data.fetch("toy")
+    paths = fetch("toy")
     assert {file: path.read_bytes() for file, path in paths.items()} == TOY
     assert sorted(p.name for p in places.own.glob("[!.]*")) == ["toy"]
     assert sorted(p.name for p in (places.own / "toy").iterdir()) == ["one", "two"]
-    assert data.fetch("toy") == paths
+    assert fetch("toy") == paths
     assert len(places.server.asked) == 1
 
 
 def test_a_mirror_has_the_members_of_an_archive_one_by_one(places, monkeypatch):
     monkeypatch.setitem(registry.SOURCES, "toy", toy("http://127.0.0.1:9/toy.tar.gz", "0" * 64))
     put(places.published / "toy")
-    assert set(data.fetch("toy", places.address)) == set(TOY)
+    assert set(fetch("toy", places.address)) == set(TOY)
 
 
 def test_a_wrong_member_of_an_archive_is_not_put_in_place(places, monkeypatch):
     publish_archive(places, monkeypatch, {**TOY, "two": b"changed"})
     with pytest.raises(DataCorrupted, match=r"two\.part is corrupt"):
-        data.fetch("toy")
+        fetch("toy")
     assert data.verify("toy")[1] == ("toy/two", "absent")
 
 
-@pytest.mark.parametrize("act", [data.fetch, data.find, data.load, data.samples, data.verify])
+@pytest.mark.parametrize("act", [fetch, data.find, data.load, data.samples, data.verify])
 def test_unknown_names_are_refused_with_the_known_ones(act):
     with pytest.raises(
         ValueError, match="no data set 'imagenet'; give one of mnist, fashion_mnist"

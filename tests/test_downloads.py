@@ -30,11 +30,11 @@ def test_wheel_and_sdist_are_small_and_carry_records_samples_and_licences(tmp_pa
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
         told = next(file.read(name).decode() for name in names if name.endswith("/METADATA"))
-    for source, place in ((ROOT / "book/records", "dsbo/records"), (ROOT / "src/dsbo", "dsbo")):
+    for source, place in ((ROOT / "book/records", "dsbo_book/records"), (ROOT / "src", "")):
         for path in source.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
-                assert f"{place}/{path.relative_to(source).as_posix()}" in names
-    assert "License-File: src/dsbo/data/samples/LICENSES.md" in told
+                assert Path(place, path.relative_to(source)).as_posix() in names
+    assert "License-File: src/dsbo_book/data/samples/LICENSES.md" in told
     for licence in ("BSD-3-Clause", "CC-BY-4.0", "CC-BY-SA-3.0", "MIT"):
         assert licence in told.partition("License-Expression: ")[2].partition("\n")[0]
 

@@ -30,7 +30,8 @@ def conda() -> dict[str, SpecifierSet]:
 
 
 def test_conda_installs_the_packages_of_the_package_and_the_book_in_the_same_ranges() -> None:
-    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["book"]]
+    extras = PROJECT["optional-dependencies"]
+    wanted = [*PROJECT["dependencies"], *extras["book"], *extras["site"]]
     pins = {(r := Requirement(line)).name: r.specifier for line in wanted}
     named = conda()
     (exact,) = named.pop("python")

@@ -12,11 +12,12 @@ import numpy as np
 import platformdirs
 import pytest
 
-from dsbo import SingleLevelDSGD, Trace, data, plots
-from dsbo.__main__ import main
-from dsbo.experiments import EXPERIMENTS, cleaning, jobs
-from dsbo.experiments.jobs import StaleRecord, load_kept, load_record, run_jobs
+from dsbo import SingleLevelDSGD, Trace
 from dsbo.trace import TraceError
+from dsbo_book import data, plots
+from dsbo_book.cli import main
+from dsbo_book.experiments import EXPERIMENTS, cleaning, jobs
+from dsbo_book.experiments.jobs import StaleRecord, load_kept, load_record, run_jobs
 
 TINY = replace(cleaning.SCALES["quick"], train=200, clean=100, hidden=8, steps=6, record=3)
 
@@ -186,7 +187,7 @@ def test_the_command_line_lists_what_there_is(capsys):
     ("words", "code", "says"),
     [
         (["run", "clean"], 2, "invalid choice"),
-        (["run", "cleaning", "--scale", "huge"], 2, "invalid choice"),
+        (["run", "cleaning", "--scale", "huge"], 1, "no scale 'huge'; it has paper, small, quick"),
         (["run", "cleaning", "--seeds", "-1"], 2, "negative"),
         (["run", "cleaning", "--device", "abacus"], 2, "abacus"),
         (["fly"], 2, "invalid choice"),
@@ -263,15 +264,18 @@ def test_an_interrupt_and_missing_data_have_their_codes(monkeypatch, capsys):
     def unavailable(*_, **__):
         raise data.DataUnavailable("train-images is absent: put it into …")
 
-    monkeypatch.setattr("dsbo.__main__.run_jobs", interrupted)
+    monkeypatch.setattr("dsbo_book.experiments.jobs.run_jobs", interrupted)
     assert main(["run", "cleaning"]) == 130
-    monkeypatch.setattr("dsbo.__main__.run_jobs", unavailable)
+    monkeypatch.setattr("dsbo_book.experiments.jobs.run_jobs", unavailable)
     assert main(["run", "cleaning"]) == 1
     assert "put it into" in capsys.readouterr().err
 
 
 def test_data_are_verified_file_by_file(capsys, monkeypatch):
-    monkeypatch.setattr(data, "verify", lambda name: [(f"{name}/a", "ok"), (f"{name}/b", "absent")])
+    monkeypatch.setattr(
+        "dsbo_book.data.registry.verify",
+        lambda name: [(f"{name}/a", "ok"), (f"{name}/b", "absent")],
+    )
     assert main(["data", "verify", "mnist"]) == 1
     assert "absent     mnist/b" in capsys.readouterr().out
 
@@ -284,7 +288,7 @@ def test_data_are_fetched_by_name_or_all(capsys, monkeypatch, tmp_path):
         asked.append((name, mirror))
         return {"file": tmp_path / "file"}
 
-    monkeypatch.setattr(data, "fetch", fetch)
+    monkeypatch.setattr("dsbo_book.data.download.fetch", fetch)
     assert main(["data", "fetch", "all", "--mirror", "http://there"]) == 0
     said = capsys.readouterr().out
     assert f"mnist: 1 files, 0.2 MB, verified, in {tmp_path}" in said

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dsbo.data import synthetic
-from dsbo.experiments import ablations, logistic, nonlinear
-from dsbo.experiments.jobs import run_jobs
+from dsbo_book.data import synthetic
+from dsbo_book.experiments import ablations, logistic, nonlinear
+from dsbo_book.experiments.jobs import run_jobs
 
 
 def draw(**changes):

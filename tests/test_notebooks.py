@@ -57,19 +57,20 @@ def test_a_page_with_code_says_that_it_is_a_notebook(path: Path) -> None:
     assert ("{code-cell}" in path.read_text("utf-8")) == (path in NOTEBOOKS)
 
 
+NEEDS = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["book"]]
 ON_PYPI = {"sklearn": "scikit-learn"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_page_imports_what_comes_with_the_package_alone(path: Path) -> None:
-    needs = {Requirement(line).name for line in PROJECT["dependencies"]}
+    needs = {Requirement(line).name for line in NEEDS}
     cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
     nodes = [n for c in cells if "%%" not in c for n in ast.walk(ast.parse(c))]
     names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
     names |= {str(n.module) for n in nodes if isinstance(n, ast.ImportFrom)}
     tops = {name.partition(".")[0] for name in names}
     made_here = {word for c in cells for word in re.findall(r"(\w+)\.py", c)}
-    known = sys.stdlib_module_names | needs | made_here | {"dsbo", "IPython"}
+    known = sys.stdlib_module_names | needs | made_here | {"dsbo", "dsbo_book", "IPython"}
     assert not {top for top in tops if ON_PYPI.get(top, top) not in known}
 
 
@@ -107,11 +108,11 @@ def test_chapter_runs_without_an_error_or_a_warning(
 
 def keep(path: Path, notebook: NotebookNode, seconds: float) -> None:
     """Leave the outputs where the book's build looks, so that it runs nothing twice."""
-    import dsbo_book
+    import dsbo_pages
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
 
-    get_cache(BOOK / "_build/.jupyter_cache" / dsbo_book.code_key()).cache_notebook_bundle(
+    get_cache(BOOK / "_build/.jupyter_cache" / dsbo_pages.code_key()).cache_notebook_bundle(
         CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds}),
         check_validity=False,
         overwrite=True,

@@ -11,10 +11,11 @@ import runpy
 import pytest
 import torch
 
-from dsbo import data, run
-from dsbo.data import registry
-from dsbo.experiments import EXPERIMENTS
-from dsbo.experiments.jobs import RECORDS, load_record
+from dsbo import run
+from dsbo_book import data
+from dsbo_book.data import registry
+from dsbo_book.experiments import EXPERIMENTS
+from dsbo_book.experiments.jobs import RECORDS, load_record
 
 pytestmark = pytest.mark.originals
 

@@ -12,10 +12,10 @@ from cases import equal_to_rounding, lazy_ring, quadratic
 from test_conformance import CASES, weights
 
 from dsbo import Dense, Peers, PerLevel, Problem, Sparse, graphs, mixing, run
-from dsbo.experiments.jobs import Job, run_jobs
 from dsbo.network import OnePeer, spawn
 from dsbo.network.peers import parted
 from dsbo.network.wire import bytes_received
+from dsbo_book.experiments.jobs import Job, run_jobs
 
 N = 5
 # What one test has computed on some processes another one compares: they share a worker's cache.

@@ -9,9 +9,10 @@ from cases import coefficients, quadratic, t1, t2
 from torch import nn
 
 from dsbo import DSOBA, Dense, Problem, Sparse, hypergrad, mixing, run
-from dsbo.problems import Cleaning, Quadratic
-from dsbo.problems.cleaning import Split
+from dsbo.problems import Quadratic
 from dsbo.schedules import Constant, Power, as_schedule
+from dsbo_book.problems import Cleaning
+from dsbo_book.problems.cleaning import Split
 
 
 @pytest.mark.parametrize(

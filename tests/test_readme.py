@@ -2,9 +2,13 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
-from dsbo.__main__ import parser
+import pytest
+
+from dsbo_book.cli import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -17,6 +21,55 @@ def test_the_ten_lines_solve_a_problem(capsys):
     assert rows[-1]["step"] == 500
     assert rows[-1]["upper_loss"] < rows[0]["upper_loss"]
     assert "upper_loss" in capsys.readouterr().out
+
+
+BOOK_ONLY = ("sympy", "matplotlib", "scipy", "sklearn", "pandas", "requests", "filelock")
+
+
+def test_the_ten_lines_need_five_libraries():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    what = (
+        "import sys, torch\ntorch.func.grad(torch.exp)(torch.tensor(1.0))  # loads SymPy itself\n"
+        f"before = set(sys.modules)\n{code}\nprint(set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", what], capture_output=True, text=True, check=True)
+    loaded = set(re.findall(r"'([\w.]+)'", done.stdout.splitlines()[-1]))
+    assert "networkx" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & {*BOOK_ONLY, "dsbo_book"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["list"], 0, "DSOBA"),
+        (["--help"], 0, "dsbo list"),
+        (["run", "logistic"], 1, "pip install 'dsbo[book]'"),
+        (["plot", "runs"], 1, "pip install 'dsbo[book]'"),
+        (["data", "verify", "mnist"], 1, "pip install 'dsbo[book]'"),
+    ],
+)
+def test_without_the_book_the_command_helps_lists_and_names_the_extra(words, code, says):
+    missing = dict.fromkeys((*BOOK_ONLY, "platformdirs"))
+    what = f"import sys; sys.modules |= {missing}; from dsbo_book.cli import main; "
+    run = [sys.executable, "-c", f"{what}sys.exit(main({words}))"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+    assert says in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "new"),
+    [
+        ("from dsbo import claim", "dsbo_book.claim"),
+        ("from dsbo import data", "dsbo_book.data"),
+        ("from dsbo.data import load", "dsbo_book.data"),
+        ("import dsbo.experiments", "dsbo_book.experiments"),
+        ("from dsbo.problems import Cleaning", "dsbo_book.problems.Cleaning"),
+    ],
+)
+def test_who_asks_for_what_has_moved_is_told_its_place(line, new):
+    with pytest.raises(ImportError, match=rf"is {new} now"):
+        exec(line)
 
 
 def test_links_lead_somewhere_from_anywhere():

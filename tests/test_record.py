@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dsbo import Trace
-from dsbo.experiments import EXPERIMENTS, jobs, record
-from dsbo.experiments.jobs import RECORDS, StaleRecord, load_record
 from dsbo.trace import TraceError
+from dsbo_book.experiments import EXPERIMENTS, jobs, record
+from dsbo_book.experiments.jobs import RECORDS, StaleRecord, load_record
 
 TRACES = {
     "short": Trace([{"step": 0, "loss": 0.1}, {"step": 2**40, "loss": math.nan}], {"seed": 0}),

@@ -5,9 +5,9 @@ import torch
 from cases import STEPS, doubly_stochastic, quadratic
 
 from dsbo import DSOBA, Dense, graphs, mixing, run
-from dsbo.data import synthetic
-from dsbo.experiments import rest
-from dsbo.problems import Logistic
+from dsbo_book.data import synthetic
+from dsbo_book.experiments import rest
+from dsbo_book.problems import Logistic
 
 
 def small(heterogeneity=1.0):

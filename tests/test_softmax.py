@@ -7,8 +7,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from dsbo import DIAMOND, DSOBA, Dense, hypergrad, mixing, run
-from dsbo.problems import Logistic, Meta
-from dsbo.problems.softmax import minimise
+from dsbo_book.problems import Logistic, Meta
+from dsbo_book.problems.softmax import minimise
 
 N, M, K, Q = 3, 40, 5, 3
 

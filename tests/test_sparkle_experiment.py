@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dsbo.__main__ import main
-from dsbo.experiments import cleaning, sparkle
-from dsbo.experiments.jobs import run_jobs
-from dsbo.experiments.tuning import Steps
+from dsbo_book.cli import main
+from dsbo_book.experiments import cleaning, sparkle
+from dsbo_book.experiments.jobs import run_jobs
+from dsbo_book.experiments.tuning import Steps
 
 TASK = replace(cleaning.SCALES["quick"], train=200, clean=100, hidden=8)
 TINY = sparkle.Settings(TASK, rates=(0.2, 0.1), steps=4, record=2, seeds=(0,))

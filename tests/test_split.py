@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dsbo.data import split
+from dsbo_book.data import split
 
 LABELS = np.random.default_rng(7).integers(0, 10, size=1003)
 RULES = {

@@ -3,7 +3,7 @@ import pytest
 import sympy as sp
 
 from dsbo import graphs, mixing
-from dsbo.symbolic import at_random, circulant_eigenvalue, is_zero, torus_eigenvalue
+from dsbo_book.symbolic import at_random, circulant_eigenvalue, is_zero, torus_eigenvalue
 
 x, y = sp.symbols("x y")
 N, k = sp.symbols("N k", integer=True, positive=True)

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from dsbo.experiments import EXPERIMENTS, a9a, meta, tuning
-from dsbo.experiments.tuning import METHODS, Steps
 from dsbo.trace import Trace
+from dsbo_book.experiments import EXPERIMENTS, a9a, meta, tuning
+from dsbo_book.experiments.tuning import METHODS, Steps
 
 
 def trace(method, alpha, beta, seed, values, diverged=False):

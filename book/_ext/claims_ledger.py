@@ -1,6 +1,6 @@
 """What the executed pages recorded, and whether the ledger of the papers' claims rests on it.
 
-While the tests execute a page, `dsbo.claims` appends each claim as a line of JSON to
+While the tests execute a page, `dsbo_book.claims` appends each claim as a line of JSON to
 ``book/_build/claims/PAGE.jsonl``. Here is what the tables of `dsbo_claims` say, without Sphinx.
 """
 

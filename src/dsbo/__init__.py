@@ -6,7 +6,7 @@ each knowing only its own losses and talking to its neighbours.
 >>> from dsbo import DSOBA, Dense, graphs, mixing, problems, run
 """
 
-from typing import TYPE_CHECKING, Any
+import sys
 
 from dsbo import conformance, graphs, hypergrad, mixing, problems, schedules
 from dsbo.algorithms import (
@@ -33,14 +33,12 @@ from dsbo.algorithms import (
 )
 from dsbo.checkpoint import CheckpointError
 from dsbo.levels import FirstOrder, Level, SecondOrder
+from dsbo.moved import MODULES, Finder, moved
 from dsbo.network import Dense, Network, OnePeer, PeerLost, Peers, PerLevel, Sparse
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.schedules import Power
 from dsbo.trace import Trace, TraceError
-
-if TYPE_CHECKING:
-    from dsbo.claims import claim, glue, refuted
 
 __all__ = [
     "DIAMOND",
@@ -79,23 +77,14 @@ __all__ = [
     "Sparse",
     "Trace",
     "TraceError",
-    "claim",
     "conformance",
-    "glue",
     "graphs",
     "hypergrad",
     "mixing",
     "problems",
-    "refuted",
     "run",
     "schedules",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    # They import SymPy, which takes seconds and which no run needs.
-    if name in ("claim", "glue", "refuted"):
-        from dsbo import claims
-
-        return getattr(claims, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+sys.meta_path.append(Finder)
+__getattr__ = moved(__name__, "claim", "glue", "refuted", *MODULES)

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
-PROVENANCE = "dsbo"
-"""Key under which a Parquet file keeps the provenance."""
-
+if TYPE_CHECKING:
+    import pandas as pd
 
 ORACLES = ("upper_grads", "lower_grads", "jvps", "hvps")
 """Columns that count oracle calls of one agent, by kind."""
@@ -85,25 +84,35 @@ class Trace:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The rows as a pandas DataFrame."""
+        """The rows as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed; rows, columns, `save` and `load` do without.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError("Trace.frame needs pandas: pip install pandas") from None
         return pd.DataFrame(self.rows)
 
     def __getitem__(self, column: str) -> Any:
         """Return one column as a NumPy array; ``oracle_calls`` is the sum of all kinds."""
         if column == "oracle_calls":
-            return self.frame[list(ORACLES)].sum(axis=1).to_numpy()
+            return np.array([sum(row[kind] for kind in ORACLES) for row in self.rows])
         if self.rows and column not in self.rows[0]:
             raise KeyError(f"no column {column!r}; the trace has {', '.join(self.rows[0])}")
-        return self.frame[column].to_numpy()
+        return np.array([row[column] for row in self.rows])
 
     def __repr__(self) -> str:
         last = f", last {self.rows[-1]}" if self.rows else ""
         return f"Trace({len(self.rows)} rows{last})"
 
     def save(self, path: str | Path) -> Path:
-        """Write the rows and the provenance to a ``.csv`` or ``.parquet`` file, atomically.
+        """Write the rows and the provenance to a ``.csv`` file, atomically.
 
-        A CSV file starts with the provenance as JSON in a comment line.
+        Its first line is a comment, the provenance as JSON.
 
         Raises
         ------
@@ -113,18 +122,14 @@ class Trace:
             If the file cannot be written; an earlier version is then untouched.
         """
         path = Path(path)
-        if path.suffix == ".csv":
-            head = "# " + json.dumps(self.provenance, sort_keys=True) + "\n"
-            with replacing(path) as part:
-                part.write_text(head + self.frame.to_csv(index=False), encoding="utf-8")
-        elif path.suffix == ".parquet":
-            pa, pq = _arrow()
-            table = pa.Table.from_pandas(self.frame, preserve_index=False)
-            kept = {**(table.schema.metadata or {}), PROVENANCE: json.dumps(self.provenance)}
-            with replacing(path) as part:
-                pq.write_table(table.replace_schema_metadata(kept), part)
-        else:
-            raise ValueError(f"cannot save a trace as {path.name!r}; use .csv or .parquet")
+        if path.suffix != ".csv":
+            raise ValueError(f"cannot save a trace as {path.name!r}; use .csv, or trace.frame")
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            file.write("# " + json.dumps(self.provenance, sort_keys=True) + "\n")
+            table = csv.DictWriter(file, columns, lineterminator="\n")
+            table.writeheader()
+            table.writerows(self.rows)
         return path
 
     @classmethod
@@ -139,16 +144,6 @@ class Trace:
             If the file is not a trace, or only part of one.
         """
         path = Path(path)
-        if path.suffix == ".parquet":
-            _, pq = _arrow()
-            try:
-                table = pq.read_table(path)
-                kept = json.loads(table.schema.metadata[PROVENANCE.encode()])
-            except FileNotFoundError:
-                raise
-            except (KeyError, TypeError, OSError, ValueError) as error:
-                raise TraceError(f"{path} is not a trace: {error}") from error
-            return cls(_records(table.to_pandas()), kept)
         with path.open(encoding="utf-8", newline="") as file:
             head = file.readline()
             try:
@@ -162,22 +157,8 @@ class Trace:
 
 
 def _number(text: str) -> int | float:
-    """Return what `DataFrame.to_csv` wrote, to the last digit; nothing stands for NaN."""
+    """Return what `Trace.save` wrote, to the last digit; nothing stands for NaN."""
     try:
         return int(text)
     except ValueError:
         return float(text) if text else math.nan
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-
-
-def _arrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        remedy = "pip install 'dsbo[parquet]', or use .csv"
-        raise ImportError(f"Parquet needs pyarrow: {remedy}") from None
-    return pyarrow, pyarrow.parquet

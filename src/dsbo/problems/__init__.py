@@ -1,9 +1,11 @@
-"""Bilevel problems: made to verify, from the papers, or from a user's own losses."""
+"""Bilevel problems: made to verify, or from a user's own losses."""
 
-from dsbo.problems.cleaning import Cleaning
-from dsbo.problems.logistic import Logistic
-from dsbo.problems.meta import Meta
+from dsbo.moved import moved
 from dsbo.problems.problem import Problem
 from dsbo.problems.quadratic import Quadratic, Solution
 
-__all__ = ["Cleaning", "Logistic", "Meta", "Problem", "Quadratic", "Solution"]
+__all__ = ["Problem", "Quadratic", "Solution"]
+
+__getattr__ = moved(
+    __name__, "Cleaning", "Logistic", "Meta", "cleaning", "logistic", "meta", "softmax"
+)

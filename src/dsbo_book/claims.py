@@ -22,7 +22,7 @@ import sympy as sp
 import torch
 from sympy.logic.boolalg import BooleanAtom
 
-from dsbo.symbolic import NONZERO, at_random, is_zero
+from dsbo_book.symbolic import NONZERO, at_random, is_zero
 
 __all__ = ["Claim", "ClaimError", "claim", "glue", "refuted"]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from dsbo.layout import flatten
 from dsbo.levels import SecondOrder
 from dsbo.problems.samplers import Minibatch
-from dsbo.problems.softmax import SoftmaxLower, accuracy, softmax_loss
+from dsbo_book.problems.softmax import SoftmaxLower, accuracy, softmax_loss
 
 
 def representation(x: dict[str, Tensor], a: Tensor) -> Tensor:

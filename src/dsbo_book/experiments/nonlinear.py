@@ -13,13 +13,11 @@ from functools import lru_cache, partial
 
 from dsbo import graphs, mixing
 from dsbo.algorithms import DSOBA
-from dsbo.data import synthetic
-from dsbo.experiments.jobs import Job, Start
 from dsbo.network import Dense, Network
-from dsbo.problems import Logistic
 from dsbo.schedules import Constant
-
-TITLE = "The transient of D-SOBA on a nonlinear problem, against centralised runs"
+from dsbo_book.data import synthetic
+from dsbo_book.experiments.jobs import Job, Start
+from dsbo_book.problems import Logistic
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,14 @@ import numpy as np
 from dsbo import algorithms as a
 from dsbo import graphs, mixing
 from dsbo.algorithms import Algorithm
-from dsbo.experiments import logistic, tuning
-from dsbo.experiments.jobs import Job, Start
-from dsbo.experiments.tuning import HELD_OUT, Steps
 from dsbo.network import Dense
 from dsbo.problems import Problem, Quadratic
 from dsbo.schedules import Constant, Power, Schedule
 from dsbo.trace import Trace
+from dsbo_book.experiments import logistic, tuning
+from dsbo_book.experiments.jobs import Job, Start
+from dsbo_book.experiments.tuning import HELD_OUT, Steps
 
-TITLE = "The methods of the complexity tables: oracle calls against ‖∇Φ‖²"
 HORIZONS = (32, 128, 512)
 """T, the numbers of iterations."""
 TUNED_AT = 32

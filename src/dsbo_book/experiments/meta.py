@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from dsbo import data, graphs, mixing
-from dsbo.experiments import tuning
-from dsbo.experiments.jobs import Job, Start, loaded
-from dsbo.experiments.tuning import HELD_OUT, LITERAL, METHODS, NOT_TOLD, Steps
+from dsbo import graphs, mixing
 from dsbo.network import Dense, Network
-from dsbo.problems import Meta
+from dsbo_book import data
+from dsbo_book.experiments import tuning
+from dsbo_book.experiments.jobs import Job, Start, loaded
+from dsbo_book.experiments.tuning import HELD_OUT, LITERAL, METHODS, NOT_TOLD, Steps
+from dsbo_book.problems import Meta
 
-TITLE = "DIAMOND learns a common representation (Qiu et al. 2023, Figs 1 to 3)"
 GRID = tuning.grid(alphas=(0.03, 0.1, 0.3), betas=(0.1, 0.3))
 ON_MNIST = {
     "DIAMOND": Steps(0.3, 0.3),
@@ -47,7 +47,7 @@ class Settings:
     Parameters
     ----------
     datasets : tuple of str
-        See `dsbo.data.load`.
+        See `dsbo_book.data.load`.
     agents : tuple of int
         Sizes of the network.
     edges : tuple of float

@@ -1,6 +1,6 @@
 """Make the samples beside this file from the originals, which ``DSBO_DATA`` must hold.
 
-    DSBO_DATA=folder python src/dsbo/data/samples/make.py
+    DSBO_DATA=folder python src/dsbo_book/data/samples/make.py
 
 Images are drawn at random without replacement, every class as often in proportion as in the
 original, and shuffled. The rows of a9a are all there. ``sources.json`` gets the checksums.
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsbo.data import idx, registry
+from dsbo_book.data import idx, registry
 
 HERE = Path(__file__).parent
 SIZES = {

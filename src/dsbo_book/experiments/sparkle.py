@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from dsbo.algorithms import DSOBA, SPARKLE, Algorithm
-from dsbo.experiments import cleaning
-from dsbo.experiments.jobs import Job, Start
-from dsbo.experiments.tuning import HELD_OUT, Steps
 from dsbo.network import PerLevel
 from dsbo.schedules import Power
+from dsbo_book.experiments import cleaning
+from dsbo_book.experiments.jobs import Job, Start
+from dsbo_book.experiments.tuning import HELD_OUT, Steps
 
-TITLE = "SPARKLE against D-SOBA: cleaning over a sparse graph, another graph for each level"
 METHODS: dict[str, Callable[..., Algorithm]] = {
     "D-SOBA": DSOBA,
     "SPARKLE-ED": SPARKLE,

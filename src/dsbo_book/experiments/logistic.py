@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsbo import data, graphs, mixing
+from dsbo import graphs, mixing
 from dsbo.algorithms import DSOBA, MADSBO, MDBO, Algorithm
-from dsbo.data import synthetic
-from dsbo.experiments import tuning
-from dsbo.experiments.jobs import Job, Start
-from dsbo.experiments.tuning import HELD_OUT, Steps
 from dsbo.network import Dense, Network
-from dsbo.problems import Logistic
+from dsbo_book import data
+from dsbo_book.data import synthetic
+from dsbo_book.experiments import tuning
+from dsbo_book.experiments.jobs import Job, Start
+from dsbo_book.experiments.tuning import HELD_OUT, Steps
+from dsbo_book.problems import Logistic
 
-TITLE = "D-SOBA tunes a logistic regression against MA-DSBO and MDBO (Kong et al. 2025, Exp. 1)"
 LEVELS = {
     "synthetic": {"mild": 0.5, "severe": 2.0},
     "fashion_mnist": {"mild": 1.0, "severe": 0.1},

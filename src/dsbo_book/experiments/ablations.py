@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dsbo.experiments import logistic
-from dsbo.experiments.jobs import Job
-from dsbo.experiments.logistic import FIRST_ORDER, TUNED, Settings
-from dsbo.experiments.tuning import Steps
+from dsbo_book.experiments import logistic
+from dsbo_book.experiments.jobs import Job
+from dsbo_book.experiments.logistic import FIRST_ORDER, TUNED, Settings
+from dsbo_book.experiments.tuning import Steps
 
 CELL = ("synthetic", "severe")
 """Data set and heterogeneity of both."""

@@ -32,11 +32,11 @@ MATHJAX = (
 )
 LIBRARIES = ("matplotlib", "networkx", "numpy", "pandas", "scikit-learn", "sympy", "torch")
 PUBLISHED_ON = "gh-pages"
-INSTALL = """\
+INSTALL = '''\
 try:
-    import dsbo
+    import dsbo_book.claims
 except ImportError:
-    %pip install --quiet git+{repository}{version}"""
+    %pip install --quiet "dsbo[book] @ git+{repository}{version}"'''
 
 
 def mathjax_dir() -> Path:

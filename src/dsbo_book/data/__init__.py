@@ -1,9 +1,8 @@
 """Real data, each file checked against its published checksum, and ways to deal it out."""
 
-from dsbo.data import split, synthetic
-from dsbo.data.datasets import Dataset, a9a, cifar10, fashion_mnist, load, mnist, sample
-from dsbo.data.download import fetch
-from dsbo.data.registry import (
+from dsbo_book.data import split, synthetic
+from dsbo_book.data.datasets import Dataset, a9a, cifar10, fashion_mnist, load, mnist, sample
+from dsbo_book.data.registry import (
     NAMES,
     DataCorrupted,
     DataUnavailable,
@@ -21,7 +20,6 @@ __all__ = [
     "a9a",
     "cifar10",
     "fashion_mnist",
-    "fetch",
     "find",
     "load",
     "mnist",

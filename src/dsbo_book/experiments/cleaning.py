@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from dsbo import data, graphs, mixing
+from dsbo import graphs, mixing
 from dsbo.algorithms import DSOBA, Algorithm, SingleLevelDSGD
-from dsbo.experiments.jobs import Job, Start, loaded
 from dsbo.network import Dense, Network
-from dsbo.problems import Cleaning
-from dsbo.problems.cleaning import Split
 from dsbo.schedules import Power, as_schedule
+from dsbo_book import data
+from dsbo_book.experiments.jobs import Job, Start, loaded
+from dsbo_book.problems import Cleaning
+from dsbo_book.problems.cleaning import Split
 
-TITLE = "D-SOBA cleans corrupted Fashion-MNIST over four graphs (Kong et al. 2025, Experiment 2)"
 GRAPHS = ("complete", "exponential", "torus", "adjusted ring")
 METHODS = ("D-SOBA", "unweighted", "clean only")
 """D-SOBA; training on all samples alike (the floor); on the clean ones alone (the ceiling)."""
@@ -61,7 +61,7 @@ class Settings:
     Parameters
     ----------
     dataset : str
-        See `dsbo.data.load`.
+        See `dsbo_book.data.load`.
     train, clean : int
         Training and clean samples of all agents together.
     rates : tuple of float

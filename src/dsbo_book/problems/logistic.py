@@ -19,7 +19,7 @@ from torch import Tensor
 from dsbo.layout import flatten
 from dsbo.levels import SecondOrder
 from dsbo.problems.samplers import Minibatch
-from dsbo.problems.softmax import SoftmaxLower, accuracy, softmax_loss
+from dsbo_book.problems.softmax import SoftmaxLower, accuracy, softmax_loss
 
 
 def _upper(x: Tensor, y: Tensor, batch: Any) -> Tensor:  # noqa: ARG001

@@ -13,7 +13,7 @@ import urllib3
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from dsbo.data.registry import (
+from dsbo_book.data.registry import (
     DataCorrupted,
     DataUnavailable,
     Source,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsbo.data.registry import DataCorrupted
+from dsbo_book.data.registry import DataCorrupted
 
 __all__ = ["PIXELS", "read"]
 

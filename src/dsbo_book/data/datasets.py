@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo.data import cifar, idx, libsvm
-from dsbo.data.registry import SOURCES, find, samples, source_of
+from dsbo_book.data import cifar, idx, libsvm
+from dsbo_book.data.registry import SOURCES, find, samples, source_of
 
 __all__ = ["Dataset", "a9a", "cifar10", "fashion_mnist", "load", "mnist", "sample"]
 
@@ -93,7 +93,7 @@ def mnist() -> Dataset:
     Raises
     ------
     DataUnavailable, DataCorrupted
-        See :func:`dsbo.data.find`.
+        See :func:`dsbo_book.data.find`.
     """
     return _idx(find("mnist"))
 
@@ -104,7 +104,7 @@ def fashion_mnist() -> Dataset:
     Raises
     ------
     DataUnavailable, DataCorrupted
-        See :func:`dsbo.data.find`.
+        See :func:`dsbo_book.data.find`.
     """
     return _idx(find("fashion_mnist"))
 
@@ -115,7 +115,7 @@ def cifar10() -> Dataset:
     Raises
     ------
     DataUnavailable, DataCorrupted
-        See :func:`dsbo.data.find`.
+        See :func:`dsbo_book.data.find`.
     """
     paths, sums = find("cifar10"), SOURCES["cifar10"].files
     train = [f"data_batch_{k}" for k in range(1, 6)]
@@ -139,7 +139,7 @@ def a9a() -> Dataset:
     Raises
     ------
     DataUnavailable, DataCorrupted
-        See :func:`dsbo.data.samples`.
+        See :func:`dsbo_book.data.samples`.
     """
     paths = samples("a9a")
     (x_train, y_train), (x_test, y_test) = (

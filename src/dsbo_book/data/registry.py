@@ -16,8 +16,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 __all__ = ["NAMES", "DataCorrupted", "DataUnavailable", "find", "samples", "verify"]
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -190,6 +188,8 @@ def verify(name: str) -> list[tuple[str, str]]:
 def folders() -> list[Path]:
     """Return the data folders in the order of search; downloads go to the first."""
     own = os.path.expanduser(os.environ.get("DSBO_DATA", ""))  # noqa: PTH111 (never raises)
+    import platformdirs  # which the command `list` does without
+
     return ([Path(own)] if own else []) + [platformdirs.user_cache_path("dsbo")]
 
 

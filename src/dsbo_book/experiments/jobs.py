@@ -24,15 +24,15 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from dsbo import data
 from dsbo.algorithms import Algorithm
-from dsbo.experiments.record import SUFFIX, Record, read, write
 from dsbo.network import Network
 from dsbo.network.peers import parted
 from dsbo.network.ranks import ALONE, here
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
 from dsbo.trace import Trace, replacing
+from dsbo_book import data
+from dsbo_book.experiments.record import SUFFIX, Record, read, write
 
 
 def _records() -> Path:
@@ -221,7 +221,7 @@ def _agreeing(job: Job, place: Path, held: Record) -> Trace:
 
 def _anew(place: Path) -> str:
     """Say how to make a record or a run whose name tells what it is of."""
-    from dsbo.experiments import EXPERIMENTS  # which are made of jobs
+    from dsbo_book.experiments import EXPERIMENTS  # which are made of jobs
 
     name, _, scale = place.name.partition(".")[0].rpartition("-")
     if name not in EXPERIMENTS or scale not in EXPERIMENTS[name].scales:

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dsbo import data
-from dsbo.experiments import tuning
-from dsbo.experiments.jobs import Job, Start
-from dsbo.experiments.meta import network
-from dsbo.experiments.tuning import HELD_OUT, LITERAL, METHODS, NOT_TOLD, Steps
-from dsbo.problems import Logistic
+from dsbo_book import data
+from dsbo_book.experiments import tuning
+from dsbo_book.experiments.jobs import Job, Start
+from dsbo_book.experiments.meta import network
+from dsbo_book.experiments.tuning import HELD_OUT, LITERAL, METHODS, NOT_TOLD, Steps
+from dsbo_book.problems import Logistic
 
-TITLE = "DIAMOND tunes a regulariser on a9a (Qiu et al. 2023, Fig. 4)"
 GRID = tuning.grid(alphas=(5.0, 25.0, 100.0), betas=(1.0, 2.5))
 TUNED = {
     "DIAMOND": Steps(100.0, 2.5),
