@@ -29,23 +29,56 @@ class Restless(DSOBA):
         return s._replace(y=s.y + torch.randn(s.y.shape, dtype=s.y.dtype))
 
 
-def test_a_method_that_conforms_is_accepted():
-    _, problem = quadratic(noise=0.5)
-    method = DSOBA(**STEPS)
-    assert conformance.networks_agree(method, problem, W, 1e-13) < 1e-13
-    assert conformance.resumes(method, problem, W) == 0
-    assert conformance.seeds_decide(method, problem, W) > 0
-    assert conformance.sends(method, problem, W, floats=3 + 2 * 4, rounds=1) == 11
+@dataclass(frozen=True)
+class Chatty(DSOBA):
+    """Sends x twice and says nothing of it."""
+
+    def step(self, t, s, w):
+        w.mix(s.x)
+        return super().step(t, s, w)
 
 
-def test_methods_that_do_not_conform_are_refused():
+@dataclass(frozen=True)
+class Ordered(DSOBA):
+    """Favours the first agent."""
+
+    def step(self, t, s, w):
+        s = super().step(t, s, w)
+        return s._replace(x=s.x + 1e-3 * torch.eye(len(s.x), s.x.shape[1], dtype=s.x.dtype))
+
+
+@dataclass(frozen=True)
+class Greedy(DSOBA):
+    """Steps in place, on the start of the problem itself."""
+
+    def step(self, t, s, w):
+        w.draw.lower.coefficients[4].mul_(1.01)
+        return super().step(t, s, w)
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        (Restless, "differs by|is .* when resumed"),
+        (Forgetful, "two seeds give the same y"),
+        (Chatty, r"rounds: counted 2, declared 1"),
+        (Ordered, "differs by"),
+        (Greedy, "changed in place"),
+    ],
+)
+def test_a_method_that_does_not_conform_is_refused(method, says):
     _, problem = quadratic(noise=0.5)
-    for check in (conformance.resumes, conformance.seeds_decide):
-        with pytest.raises(AssertionError, match="differs by"):
-            check(Restless(**STEPS), problem, W)
-    with pytest.raises(AssertionError, match="two seeds give the same y"):
-        conformance.seeds_decide(Forgetful(**STEPS), problem, W)
-    with pytest.raises(AssertionError, match="declared were"):
-        conformance.sends(DSOBA(**STEPS), problem, W, floats=3, rounds=1)
-    with pytest.raises(AssertionError, match="y differs by"):
+    with pytest.raises(conformance.Nonconforming, match=says):
+        conformance.check(method(**STEPS), problem, W)
+
+
+def test_each_check_says_what_it_found():
+    _, problem = quadratic(noise=0.5)
+    found = conformance.check(DSOBA(**STEPS), problem, W)
+    assert found["resumes"] == 0
+    assert found["seeds_decide"] > 0
+    assert found["costs"]["floats"] == 3 + 2 * 4
+    with pytest.raises(conformance.Nonconforming, match="differs by"):
+        conformance.seeds_decide(Restless(**STEPS), problem, W)
+    with pytest.raises(conformance.Nonconforming, match="y differs by"):
         conformance.networks_agree(Restless(**STEPS), problem, W, 1e-13)

@@ -10,7 +10,7 @@ from cases import drawn_noise, lazy_ring, quadratic
 from reference.sparkle import sparkle
 
 from dsbo import DSOBA, SPARKLE, Dense, Peers, PerLevel, Sparse, graphs, mixing, run
-from dsbo.algorithms.sparkle import STRATEGIES, largest_root
+from dsbo.algorithms.reconstructed.sparkle import STRATEGIES, largest_root
 from dsbo.problems import Quadratic
 
 STEPS = {"alpha": 0.05, "beta": 0.08, "gamma": 0.08}

@@ -15,6 +15,9 @@ import nbformat
 from sphinx.errors import ExtensionError
 from sphinx.util.fileutil import copy_asset
 
+from dsbo.algorithms import ALGORITHMS
+from dsbo.algorithms.base import Algorithm, Momenta
+
 if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
@@ -62,9 +65,12 @@ def code_key() -> str:
 
 
 def configure(app: Sphinx, config: Config) -> None:
-    """Point the execution cache and MathJax at their local places."""
+    """Point the execution cache and MathJax at their local places, list the algorithms."""
     config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / code_key())
     config.mathjax_path = "mathjax/tex-chtml.js"
+    modules = dict.fromkeys(cls.__module__ for cls in (Algorithm, Momenta, *ALGORITHMS))
+    rows = "\n\n".join(f".. automodule:: {name}\n   :members:" for name in modules)
+    config.myst_substitutions["algorithms"] = f"```{{eval-rst}}\n{rows}\n```"
 
 
 def copy_mathjax(app: Sphinx, exc: Exception | None) -> None:

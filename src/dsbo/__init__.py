@@ -8,83 +8,31 @@ each knowing only its own losses and talking to its neighbours.
 
 import sys
 
-from dsbo import conformance, graphs, hypergrad, mixing, problems, schedules
-from dsbo.algorithms import (
-    DIAMOND,
-    DSBO,
-    DSGD,
-    DSOBA,
-    GTSGD,
-    INTERACT,
-    LOPA,
-    LOPAGT,
-    MADSBO,
-    MDBO,
-    MSGD,
-    SLAM,
-    SLDBO,
-    SOBA,
-    SPARKLE,
-    SVRINTERACT,
-    VRDBO,
-    Algorithm,
-    GossipDSBO,
-    SingleLevelDSGD,
-)
-from dsbo.checkpoint import CheckpointError
-from dsbo.levels import FirstOrder, Level, SecondOrder
+from dsbo import conformance as conformance
+from dsbo import graphs as graphs
+from dsbo import hypergrad as hypergrad
+from dsbo import mixing as mixing
+from dsbo import problems as problems
+from dsbo import schedules as schedules
+from dsbo.algorithms import *
+from dsbo.checkpoint import CheckpointError as CheckpointError
+from dsbo.levels import FirstOrder as FirstOrder
+from dsbo.levels import Level as Level
+from dsbo.levels import SecondOrder as SecondOrder
 from dsbo.moved import MODULES, Finder, moved
-from dsbo.network import Dense, Network, OnePeer, PeerLost, Peers, PerLevel, Sparse
-from dsbo.problems import Problem
-from dsbo.run import Diverged, run
-from dsbo.schedules import Power
-from dsbo.trace import Trace, TraceError
-
-__all__ = [
-    "DIAMOND",
-    "DSBO",
-    "DSGD",
-    "DSOBA",
-    "GTSGD",
-    "INTERACT",
-    "LOPA",
-    "LOPAGT",
-    "MADSBO",
-    "MDBO",
-    "MSGD",
-    "SLAM",
-    "SLDBO",
-    "SOBA",
-    "SPARKLE",
-    "SVRINTERACT",
-    "VRDBO",
-    "Algorithm",
-    "CheckpointError",
-    "Dense",
-    "Diverged",
-    "FirstOrder",
-    "GossipDSBO",
-    "Level",
-    "Network",
-    "OnePeer",
-    "PeerLost",
-    "Peers",
-    "PerLevel",
-    "Power",
-    "Problem",
-    "SecondOrder",
-    "SingleLevelDSGD",
-    "Sparse",
-    "Trace",
-    "TraceError",
-    "conformance",
-    "graphs",
-    "hypergrad",
-    "mixing",
-    "problems",
-    "run",
-    "schedules",
-]
+from dsbo.network import Dense as Dense
+from dsbo.network import Network as Network
+from dsbo.network import OnePeer as OnePeer
+from dsbo.network import PeerLost as PeerLost
+from dsbo.network import Peers as Peers
+from dsbo.network import PerLevel as PerLevel
+from dsbo.network import Sparse as Sparse
+from dsbo.problems import Problem as Problem
+from dsbo.run import Diverged as Diverged
+from dsbo.run import run as run
+from dsbo.schedules import Power as Power
+from dsbo.trace import Trace as Trace
+from dsbo.trace import TraceError as TraceError
 
 sys.meta_path.append(Finder)
 __getattr__ = moved(__name__, "claim", "glue", "refuted", *MODULES)

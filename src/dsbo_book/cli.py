@@ -164,7 +164,7 @@ def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
     for name, experiment in EXPERIMENTS.items():
         print(f"  {name:16} {experiment.title}")
     print("algorithms (from dsbo import …)")
-    for cls in ALGORITHMS.values():
+    for cls in ALGORITHMS:
         print(f"  {cls.__name__:16} {(cls.__doc__ or '').splitlines()[0]}")
     print("data sets (dsbo data fetch NAME)")
     for name, source in SOURCES.items():

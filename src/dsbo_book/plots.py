@@ -15,30 +15,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from dsbo.algorithms import ALGORITHMS, SPARKLE
 from dsbo.trace import Trace
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 METHOD_COLOUR = {
-    "D-SOBA": "#0072B2",
+    **{method.title: method.colour for method in ALGORITHMS},
     "D-SOBA-FO": "#56B4E9",
-    "SOBA": "#000000",
-    "MA-DSBO": "#009E73",
-    "MDBO": "#D55E00",
-    "VRDBO": "#CC79A7",
-    "SPARKLE-ED": "#009E73",
+    "SPARKLE-ED": SPARKLE.colour,
     "SPARKLE-GT": "#D55E00",
-    "SLDBO": "#56B4E9",
-    "DSBO": "#E69F00",
-    "SLAM": "#CC79A7",
-    "Gossip-DSBO": "#999999",
-    "INTERACT": "#0072B2",
-    "SVR-INTERACT": "#56B4E9",
-    "LoPA": "#E69F00",
-    "LoPA-GT": "#009E73",
-    "DIAMOND": "#D55E00",
-    "GT-SGD": "#CC79A7",
-    "M-SGD": "#E6A700",
-    "D-SGD": "#000000",
     "unweighted": "#E69F00",
     "clean only": "#009E73",
 }

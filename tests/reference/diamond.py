@@ -58,3 +58,10 @@ def diamond(
         x_old, y_old = x, y
         x, y, p, v, u = new_x, new_y, new_p, new_v, new_u
     return tuple(np.array(part) for part in (x, y, p, v, u, x_old, y_old))
+
+
+SETTINGS = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0, "eta": 0.3, "gamma": 0.4}
+CASES = {
+    "diamond": ("DIAMOND", diamond, SETTINGS),
+    "diamond full sum": ("DIAMOND", diamond, {**SETTINGS, "full_sum": True}),
+}

@@ -30,3 +30,7 @@ def dsbo(c, W, alpha, beta, gamma, T_y, T_Q, steps, noise, inner):
             new_x.append(average(W, x, i) - alpha * (u_x - Q[i].T @ u_y))
         x = new_x
     return np.array(x), np.array(y), np.array([matrix.ravel() for matrix in Q])
+
+
+SETTINGS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.05, "T_y": 3, "T_Q": 2}
+CASES = {"dsbo": ("DSBO", dsbo, SETTINGS)}

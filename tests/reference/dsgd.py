@@ -43,3 +43,11 @@ def _plain(c, W, alpha, beta, K, L, steps, noise, length, full_sum, tracking):
             new_x.append(sum_x - alpha * new_u[i])
         x, y, u, before = new_x, new_y, new_u, fresh
     return np.array(x), np.array(y)
+
+
+SETTINGS = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0}
+CASES = {
+    "msgd": ("MSGD", msgd, {**SETTINGS, "eta": 0.3, "gamma": 0.4}),
+    "gtsgd": ("GTSGD", gtsgd, SETTINGS),
+    "dsgd": ("DSGD", dsgd, SETTINGS),
+}

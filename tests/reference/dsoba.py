@@ -44,3 +44,6 @@ def dsoba(c, W, alpha, beta, gamma, theta, steps, noise):
             new_h.append((1 - theta) * h[i] + theta * omega)
         x, y, z, h = new_x, new_y, new_z, new_h
     return np.array(x), np.array(y), np.array(z), np.array(h)
+
+
+CASES = {"dsoba": ("DSOBA", dsoba, {"alpha": 0.1, "beta": 0.2, "gamma": 0.2, "theta": 0.3})}

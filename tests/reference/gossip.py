@@ -34,3 +34,7 @@ def gossip(c, W, alpha, gamma, theta, copies, L, steps, noise):
         V = [moved(copy, H_now) for copy in V]
     rows = np.array([np.concatenate([copy[i].ravel() for copy in V]) for i in range(N)])
     return (*map(np.array, (x, y, s, r)), np.array([m.T.ravel() for m in J]), rows)
+
+
+SETTINGS = {"alpha": 0.1, "gamma": 0.2, "theta": 0.3, "copies": 2, "L": 8.0}
+CASES = {"gossip": ("GossipDSBO", gossip, SETTINGS)}

@@ -48,3 +48,10 @@ def svr_interact(c, W, alpha, beta, K, L, q, steps, noise, inner, **_):
         x_old, y_old = x, y
         x, y, p, v, u = new_x, new_y, new_p, new_v, new_u
     return tuple(np.array(part) for part in (x, y, p, v, u, x_old, y_old))
+
+
+SETTINGS = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0}
+CASES = {
+    "interact": ("INTERACT", interact, SETTINGS),
+    "svr interact": ("SVRINTERACT", svr_interact, {**SETTINGS, "q": 3}),
+}

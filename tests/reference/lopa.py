@@ -27,3 +27,7 @@ def lopa(c, W, alpha, beta, gamma, theta, steps, noise, tracking=False):
 
 def lopa_gt(c, W, **settings):
     return lopa(c, W, **settings, tracking=True)
+
+
+SETTINGS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2, "theta": 0.3}
+CASES = {"lopa": ("LOPA", lopa, SETTINGS), "lopa gt": ("LOPAGT", lopa_gt, SETTINGS)}

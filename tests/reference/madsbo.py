@@ -43,3 +43,7 @@ def madsbo(c, W, alpha, beta, gamma, theta, T_y, T_z, steps, noise, inner, start
             new_x.append(average(W, x, i) - alpha * h[i])
         x, h = new_x, new_h
     return tuple(np.array(part) for part in (x, y, z, h))
+
+
+SETTINGS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.05, "theta": 0.3, "T_y": 3, "T_z": 2}
+CASES = {"madsbo": ("MADSBO", madsbo, SETTINGS)}

@@ -59,3 +59,11 @@ def mdbo(
 
 def vrdbo(*args, **kwargs):
     return mdbo(*args, **kwargs, recursive=True)
+
+
+SETTINGS = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0, "eta": 0.3, "gamma": 0.4}
+CASES = {
+    "mdbo": ("MDBO", mdbo, SETTINGS),
+    "mdbo relaxed": ("MDBO", mdbo, {**SETTINGS, "relaxation": 0.6}),
+    "vrdbo": ("VRDBO", vrdbo, SETTINGS),
+}

@@ -19,3 +19,6 @@ def single_level(c, W, beta, steps, noise):
             new.append(total)
         y = new
     return np.zeros((N, d)), np.array(y)
+
+
+CASES = {"single level": ("SingleLevelDSGD", single_level, {"beta": 0.2})}

@@ -25,3 +25,6 @@ def slam(c, W, alpha, beta, K, L, steps, noise, length, full_sum=False):
         a_x, a_y = a_x + penalty_x, a_y + penalty_y
         x, y = x - alpha * q - penalty_x - a_x, y - beta * v - penalty_y - a_y
     return x, y, a_x, a_y
+
+
+CASES = {"slam": ("SLAM", slam, {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0})}

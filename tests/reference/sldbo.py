@@ -29,3 +29,6 @@ def sldbo(c, W, alpha, beta, gamma, radius, steps, noise):
                 w[2][i] = w[2][i] / length * radius
         before = D
     return tuple(np.array(level) for level in w)
+
+
+CASES = {"sldbo": ("SLDBO", sldbo, {"alpha": 0.1, "beta": 0.2, "gamma": 0.2, "radius": 0.8})}

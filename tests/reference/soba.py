@@ -24,3 +24,10 @@ def soba(c, _, alpha, beta, gamma, theta, steps, noise):
         y = y - beta * D_y
         z = z - gamma * D_z
     return tuple(np.tile(v, (N, 1)) for v in (x, y, z, h))
+
+
+STEPS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2}
+CASES = {
+    "soba": ("SOBA", soba, {**STEPS, "theta": None}),
+    "soba averaged": ("SOBA", soba, {**STEPS, "theta": 0.3}),
+}

@@ -48,3 +48,19 @@ def sparkle(c, W, alpha, beta, gamma, theta, upper, lower, auxiliary, steps, noi
         h = (1 - theta) * h + theta * U
         x, D_x = move(matrices(W_x, upper), x, D_x, h, alpha)
     return x, y, z, h
+
+
+STEPS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2, "theta": 0.3}
+LEVELS = "upper", "lower", "auxiliary"
+MIXTURES = {
+    "ED": ("ED", "ED", "ED"),
+    "EXTRA": ("EXTRA", "EXTRA", "EXTRA"),
+    "ATC": ("ATC-GT", "ATC-GT", "ATC-GT"),
+    "GT": ("non-ATC-GT", "semi-ATC-GT", "ATC-GT"),
+    "mixed": ("semi-ATC-GT", "ED", "EXTRA"),
+    "mixed GT": ("EXTRA", "non-ATC-GT", "semi-ATC-GT"),
+}
+CASES = {
+    f"sparkle {name}": ("SPARKLE", sparkle, STEPS | dict(zip(LEVELS, those, strict=True)))
+    for name, those in MIXTURES.items()
+}

@@ -1,19 +1,26 @@
-"""What all algorithms share: frozen settings, of which every step size is a schedule."""
+"""What all algorithms share: frozen settings, of which every step size is a schedule, and costs."""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dsbo.hypergrad import Chain, neumann
-from dsbo.schedules import Schedule, as_schedule
+from dsbo.schedules import Constant, Schedule, as_schedule
 from dsbo.world import World
 
 Weights = NDArray[np.float64]
+Upper = Annotated[Tensor, "[n, d]"]
+"""A variable of the size of x."""
+Lower = Annotated[Tensor, "[n, p]"]
+"""A variable of the size of y."""
+UNAVERAGED = Constant(1.0)
+"""A moving average that is the newest value."""
 
 
 class State(Protocol):
@@ -30,17 +37,56 @@ class State(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Algorithm:
-    """A frozen dataclass of schedules with a nested State, and pure ``init`` and ``step``.
+class Cost(NamedTuple):
+    """What an iteration costs an agent: formulas in d, p and the settings of the method.
 
-    Numbers given for settings that are annotated as `Schedule` become constant schedules.
+    In them ``chain`` stands for the Hessian products of a Neumann chain: K - 1 with ``full_sum``,
+    else as many as the longest chain of all agents has.
+
+    >>> Cost(floats="d + 2*p", hvps="2*chain")
+    Cost(floats='d + 2*p', rounds='1', upper_grads='1', lower_grads='1', jvps='1', hvps='2*chain')
     """
 
+    floats: str
+    """Numbers sent to each neighbour."""
+    rounds: str = "1"
+    upper_grads: str = "1"
+    lower_grads: str = "1"
+    jvps: str = "1"
+    hvps: str = "1"
+
+    def told(self) -> str:
+        """Return the formulas as a sentence."""
+        return (
+            f"Cost of an iteration: {self.floats} numbers to each neighbour; rounds: "
+            f"{self.rounds}; gradients of an agent's f: {self.upper_grads}, of g: "
+            f"{self.lower_grads}, Jacobian products: {self.jvps}, Hessian products: {self.hvps}."
+        ).replace("*", " ")
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A frozen dataclass of schedules with a nested State and a pure ``step``.
+
+    Numbers given for settings that are annotated as `Schedule` become constant schedules. A class
+    says what it is called (``title``), from where it is (``source``), what it costs (``cost``) and
+    in which ``colour`` figures show it.
+    """
+
+    State: ClassVar[Any]
+    title: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    colour: ClassVar[str] = "#000000"
+    cost: ClassVar[Cost]
     shared_lower: ClassVar[bool] = True
     """True if all agents share one lower variable, False if each has its own."""
     centralised: ClassVar[bool] = False
     """True if mixing must be exact averaging."""
+
+    def __init_subclass__(cls) -> None:
+        if "cost" in vars(cls) and cls.__doc__:
+            summary, _, rest = inspect.cleandoc(cls.__doc__).partition("\n\n")
+            cls.__doc__ = "\n\n".join(part for part in (summary, cls.cost.told(), rest) if part)
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -48,6 +94,20 @@ class Algorithm:
             if "Schedule" in str(setting.type) and value is not None:
                 name = f"{type(self).__name__}.{setting.name}"
                 object.__setattr__(self, setting.name, as_schedule(value, name))
+
+    def require_counts(self, *names: str) -> None:
+        """Raise a ValueError if one of these settings is not a whole number, at least 1."""
+        for name in names:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number, at least 1, got {value!r}")
+
+    def require_positive(self, *names: str) -> None:
+        """Raise a ValueError if one of these settings is not positive and finite."""
+        for name in names:
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be positive and finite, got {value!r}")
 
     def fits(self, x: Weights, y: Weights, z: Weights) -> None:
         """Raise a ValueError if the method cannot use the weights ``[N, N]`` of x, y and z."""
@@ -58,12 +118,30 @@ class Algorithm:
             )
 
     def init(self, x: Tensor, y: Tensor) -> Any:
-        """Return the first State from equal starts ``x [n, d]`` and ``y [n, p]``."""
-        raise NotImplementedError
+        """Return the first State from equal starts ``x [n, d]`` and ``y [n, p]``.
+
+        What is called ``x_`` or ``y_``, a previous iterate, starts as x or y, all else as zero.
+        """
+        given = {"x": x, "y": y}
+        like = {Upper: x, Lower: y}
+        kinds = get_type_hints(self.State, include_extras=True)
+        parts = (
+            given[name[0]]
+            if name in ("x", "y", "x_", "y_")
+            else like[kind].new_zeros(like[kind].shape)
+            for name, kind in kinds.items()
+        )
+        return self.State(*parts)
 
     def step(self, t: int, s: Any, w: World) -> Any:
         """Return the State of iteration t + 1."""
         raise NotImplementedError
+
+    def calls(self, d: int, p: int) -> dict[str, float]:
+        """Return `cost` as numbers, for x ``[d]`` and y ``[p]`` and chains of full length."""
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        names = vars(type(self)) | settings | {"d": d, "p": p, "chain": settings.get("K", 1) - 1}
+        return {key: eval(formula, {}, names) for key, formula in self.cost._asdict().items()}
 
 
 @dataclass(frozen=True)
@@ -95,10 +173,8 @@ class Momenta(Algorithm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.K, bool) or not isinstance(self.K, int) or self.K < 1:
-            raise ValueError(f"K must be a whole number of terms, at least 1, got {self.K!r}")
-        if not 0 < self.L < float("inf"):
-            raise ValueError(f"L must bound the lower Hessians, so be positive, got {self.L}")
+        self.require_counts("K")
+        self.require_positive("L")
 
     def estimates(
         self, w: World, x: Tensor, y: Tensor, chain: Chain, zeta: Any
@@ -109,12 +185,9 @@ class Momenta(Algorithm):
 
 
 class XYZ(NamedTuple):
-    """The variables of SOBA and its kin: upper ``x``, lower ``y``, auxiliary ``z``, average ``h``.
+    """The variables of SOBA and its kin: upper, lower, auxiliary, and moving average h."""
 
-    x and h are ``[n, d]``, y and z ``[n, p]``.
-    """
-
-    x: Tensor
-    y: Tensor
-    z: Tensor
-    h: Tensor
+    x: Upper
+    y: Lower
+    z: Lower
+    h: Upper

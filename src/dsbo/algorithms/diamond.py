@@ -18,26 +18,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
-from torch import Tensor
-
-from dsbo.algorithms.base import Momenta
+from dsbo.algorithms.base import Cost, Lower, Momenta, Upper
 from dsbo.schedules import Momentum, Power
 from dsbo.world import World
 
 
 class Tracked(NamedTuple):
-    """The variables: iterates, momenta ``p v``, tracker ``u`` and the previous iterates.
+    """The variables: iterates, momenta ``p v``, tracker ``u`` and the previous iterates."""
 
-    ``x``, ``p``, ``u`` and ``x_`` are ``[n, d]``, ``y``, ``v`` and ``y_`` are ``[n, p]``.
-    """
-
-    x: Tensor
-    y: Tensor
-    p: Tensor
-    v: Tensor
-    u: Tensor
-    x_: Tensor
-    y_: Tensor
+    x: Upper
+    y: Lower
+    p: Upper
+    v: Lower
+    u: Upper
+    x_: Upper
+    y_: Lower
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,10 @@ class DIAMOND(Momenta):
     """
 
     State: ClassVar[type[Tracked]] = Tracked
+    title: ClassVar[str] = "DIAMOND"
+    source: ClassVar[str] = "Qiu et al. 2023, Algorithm 1"
+    colour: ClassVar[str] = "#D55E00"
+    cost: ClassVar[Cost] = Cost("2*d", "1", "2", "2", "2", "2*chain")
     shared_lower: ClassVar[bool] = False
     momentum: ClassVar[bool] = True
     tracking: ClassVar[bool] = True
@@ -83,11 +82,6 @@ class DIAMOND(Momenta):
         if cls.momentum:
             steps |= {"eta": Momentum(c_eta, alpha), "gamma": Momentum(c_gamma, alpha)}
         return cls(**steps, full_sum=full_sum)
-
-    def init(self, x: Tensor, y: Tensor) -> Tracked:
-        """Return the start: x and y as given, also as the previous ones; the rest zero."""
-        nought_x, nought_y = x.new_zeros(x.shape), y.new_zeros(y.shape)
-        return self.State(x, y, nought_x, nought_y, nought_x, x, y)
 
     def step(self, t: int, s: Tracked, w: World) -> Tracked:
         """Return the State of iteration t + 1."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from dsbo.algorithms.base import Cost
 from dsbo.algorithms.diamond import DIAMOND
 from dsbo.schedules import Constant, Schedule
 
@@ -21,10 +22,13 @@ from dsbo.schedules import Constant, Schedule
 class MSGD(DIAMOND):
     """Momentum without tracking: x steps along an agent's own momentum.
 
-    An iteration sends d numbers to each neighbour, half of what DIAMOND sends, and costs the same
-    oracle calls. See `DIAMOND` for the parameters.
+    See `DIAMOND` for the parameters.
     """
 
+    title: ClassVar[str] = "M-SGD"
+    source: ClassVar[str] = "Qiu et al. 2023, section VI"
+    colour: ClassVar[str] = "#E6A700"
+    cost: ClassVar[Cost] = Cost("d", "1", "2", "2", "2", "2*chain")
     tracking: ClassVar[bool] = False
 
 
@@ -32,13 +36,16 @@ class MSGD(DIAMOND):
 class GTSGD(DIAMOND):
     """Tracking without momentum: the tracked quantity is the newest estimate.
 
-    An iteration sends 2d numbers to each neighbour and costs half of DIAMOND's oracle calls. See
-    `DIAMOND` for the parameters; eta and gamma are 1.
+    See `DIAMOND` for the parameters; eta and gamma are 1.
     """
 
     eta: Schedule = field(default=Constant(1.0), init=False)
     gamma: Schedule = field(default=Constant(1.0), init=False)
 
+    title: ClassVar[str] = "GT-SGD"
+    source: ClassVar[str] = "Qiu et al. 2023, section VI"
+    colour: ClassVar[str] = "#CC79A7"
+    cost: ClassVar[Cost] = Cost("2*d", hvps="chain")
     momentum: ClassVar[bool] = False
 
 
@@ -46,8 +53,11 @@ class GTSGD(DIAMOND):
 class DSGD(GTSGD):
     """Neither momentum nor tracking: every agent steps along its newest estimate.
 
-    An iteration sends d numbers to each neighbour and costs half of DIAMOND's oracle calls. See
-    `DIAMOND` for the parameters; eta and gamma are 1.
+    See `DIAMOND` for the parameters; eta and gamma are 1.
     """
 
+    title: ClassVar[str] = "D-SGD"
+    source: ClassVar[str] = "Qiu et al. 2023, section VI"
+    colour: ClassVar[str] = "#000000"
+    cost: ClassVar[Cost] = Cost("d", hvps="chain")
     tracking: ClassVar[bool] = False

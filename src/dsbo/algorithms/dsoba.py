@@ -14,21 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from dsbo.algorithms.base import XYZ, Algorithm
-from dsbo.schedules import Constant, Schedule
+from dsbo.algorithms.base import UNAVERAGED, XYZ, Algorithm, Cost
+from dsbo.schedules import Schedule
 from dsbo.world import World
-
-UNAVERAGED = Constant(1.0)
 
 
 @dataclass(frozen=True)
 class DSOBA(Algorithm):
     """Decentralized stochastic one-loop bilevel algorithm, for a shared lower level.
-
-    An iteration sends d + 2p numbers to each neighbour in one round and costs an agent one
-    gradient of f, one of g, one Jacobian and one Hessian product.
 
     Parameters
     ----------
@@ -45,10 +38,10 @@ class DSOBA(Algorithm):
     theta: Schedule = UNAVERAGED
 
     State: ClassVar[type[XYZ]] = XYZ
-
-    def init(self, x: Tensor, y: Tensor) -> XYZ:
-        """Return the start: x and y as given, z and h zero."""
-        return self.State(x, y, y.new_zeros(y.shape), x.new_zeros(x.shape))
+    title: ClassVar[str] = "D-SOBA"
+    source: ClassVar[str] = "Kong et al. 2025, Algorithm 1"
+    colour: ClassVar[str] = "#0072B2"
+    cost: ClassVar[Cost] = Cost("d + 2*p")
 
     def step(self, t: int, s: XYZ, w: World) -> XYZ:
         """Return the State of iteration t + 1."""

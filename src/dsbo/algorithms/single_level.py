@@ -10,26 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from torch import Tensor
-
-from dsbo.algorithms.base import Algorithm
+from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
 from dsbo.schedules import Schedule
 from dsbo.world import World
 
 
 class XY(NamedTuple):
-    """The variables: upper ``x [n, d]``, which stays, and lower ``y [n, p]``."""
+    """The variables: upper, which stays, and lower."""
 
-    x: Tensor
-    y: Tensor
+    x: Upper
+    y: Lower
 
 
 @dataclass(frozen=True)
 class SingleLevelDSGD(Algorithm):
     """Decentralized stochastic gradient descent for min over y of mean_i g_i(x0, y).
 
-    The y of D-SOBA with alpha = 0, at a third of its cost: an iteration sends p numbers to each
-    neighbour and costs an agent one gradient of g.
+    The y of D-SOBA with alpha = 0, at a third of its cost.
 
     Parameters
     ----------
@@ -40,10 +37,10 @@ class SingleLevelDSGD(Algorithm):
     beta: Schedule
 
     State: ClassVar[type[XY]] = XY
-
-    def init(self, x: Tensor, y: Tensor) -> XY:
-        """Return the start."""
-        return self.State(x, y)
+    title: ClassVar[str] = "DSGD"
+    source: ClassVar[str] = "Lian et al. 2017"
+    colour: ClassVar[str] = "#E69F00"
+    cost: ClassVar[Cost] = Cost("p", "1", "0", "1", "0", "0")
 
     def step(self, t: int, s: XY, w: World) -> XY:
         """Return the State of iteration t + 1."""

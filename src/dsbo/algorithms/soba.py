@@ -13,9 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from dsbo.algorithms.base import XYZ, Algorithm
+from dsbo.algorithms.base import XYZ, Algorithm, Cost
 from dsbo.schedules import Schedule
 from dsbo.world import World
 
@@ -40,11 +38,10 @@ class SOBA(Algorithm):
     theta: Schedule | None = None
 
     State: ClassVar[type[XYZ]] = XYZ
+    title: ClassVar[str] = "SOBA"
+    source: ClassVar[str] = "Dagréou et al. 2022"
+    cost: ClassVar[Cost] = Cost("d + 2*p")
     centralised: ClassVar[bool] = True
-
-    def init(self, x: Tensor, y: Tensor) -> XYZ:
-        """Return the start: x and y as given, z and h zero."""
-        return self.State(x, y, y.new_zeros(y.shape), x.new_zeros(x.shape))
 
     def step(self, t: int, s: XYZ, w: World) -> XYZ:
         """Return the State of iteration t + 1."""

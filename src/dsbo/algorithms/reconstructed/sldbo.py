@@ -21,31 +21,25 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dsbo.algorithms.base import Algorithm
+from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
 from dsbo.schedules import Schedule
 from dsbo.world import World
 
 
 class TrackedXYZ(NamedTuple):
-    """The variables, and for each ``e``, what is to be added to a new direction to track it.
+    """The variables, and for each ``e``, the mixed tracker less D', to track the next D."""
 
-    ``x`` and ``e_x`` are ``[n, d]``, the others ``[n, p]``; e is the mixed tracker less D'.
-    """
-
-    x: Tensor
-    y: Tensor
-    z: Tensor
-    e_x: Tensor
-    e_y: Tensor
-    e_z: Tensor
+    x: Upper
+    y: Lower
+    z: Lower
+    e_x: Upper
+    e_y: Lower
+    e_z: Lower
 
 
 @dataclass(frozen=True)
 class SLDBO(Algorithm):
     """Single-loop decentralized bilevel optimization, for a shared lower level.
-
-    An iteration sends 2(d + 2p) numbers to each neighbour in one round and costs an agent one
-    gradient of f, one of g, one Jacobian and one Hessian product.
 
     Parameters
     ----------
@@ -61,16 +55,14 @@ class SLDBO(Algorithm):
     radius: float
 
     State: ClassVar[type[TrackedXYZ]] = TrackedXYZ
+    title: ClassVar[str] = "SLDBO"
+    source: ClassVar[str] = "Dong et al. 2025"
+    colour: ClassVar[str] = "#56B4E9"
+    cost: ClassVar[Cost] = Cost("2*(d + 2*p)")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.radius > 0:
-            raise ValueError(f"radius must be positive, got {self.radius}")
-
-    def init(self, x: Tensor, y: Tensor) -> TrackedXYZ:
-        """Return the start: x and y as given, the rest zero."""
-        nought_x, nought_y = x.new_zeros(x.shape), y.new_zeros(y.shape)
-        return self.State(x, y, nought_y, nought_x, nought_y, nought_y)
+        self.require_positive("radius")
 
     def step(self, t: int, s: TrackedXYZ, w: World) -> TrackedXYZ:
         """Return the State of iteration t + 1."""

@@ -35,12 +35,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from dsbo.algorithms.base import Algorithm, Weights
+from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper, Weights
 from dsbo.mixing import lambda_min
-from dsbo.schedules import Constant, Schedule
+from dsbo.schedules import Schedule
 from dsbo.world import Mixer, World
 
-UNAVERAGED = Constant(1.0)
 Move = Callable[[Mixer, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 """(mix, S, e, G, a) -> the next S and e, ``[n, ·]`` each; e is zero at first."""
 
@@ -94,28 +93,20 @@ STRATEGIES: dict[str, Move] = {
 
 
 class Corrected(NamedTuple):
-    """The variables: iterates, moving average h and what the strategies remember.
+    """The variables: iterates, moving average h and what the strategies remember."""
 
-    ``x``, ``h`` and ``e_x`` are ``[n, d]``, ``y``, ``z``, ``e_y`` and ``e_z`` ``[n, p]``.
-    """
-
-    x: Tensor
-    y: Tensor
-    z: Tensor
-    h: Tensor
-    e_x: Tensor
-    e_y: Tensor
-    e_z: Tensor
+    x: Upper
+    y: Lower
+    z: Lower
+    h: Upper
+    e_x: Upper
+    e_y: Lower
+    e_z: Lower
 
 
 @dataclass(frozen=True)
 class SPARKLE(Algorithm):
     """Single-loop primal-dual bilevel framework, for a shared lower level.
-
-    An iteration costs an agent one gradient of f, one of g, one Jacobian and one Hessian product.
-    The levels mix one after the other, in a round each, over the three graphs of a `PerLevel` or
-    over one; ATC-GT takes two rounds. Tracking sends the level twice, so all ED or EXTRA sends
-    d + 2p numbers and all GT 2(d + 2p).
 
     Parameters
     ----------
@@ -142,6 +133,17 @@ class SPARKLE(Algorithm):
     auxiliary: str = "ED"
 
     State: ClassVar[type[Corrected]] = Corrected
+    vectors: ClassVar[dict[str, int]] = {
+        name: 1 if name in ("ED", "EXTRA") else 2 for name in STRATEGIES
+    }
+    trips: ClassVar[dict[str, int]] = {name: 1 + (name == "ATC-GT") for name in STRATEGIES}
+    title: ClassVar[str] = "SPARKLE"
+    source: ClassVar[str] = "Zhu et al. 2024"
+    colour: ClassVar[str] = "#009E73"
+    cost: ClassVar[Cost] = Cost(
+        "vectors[upper]*d + (vectors[lower] + vectors[auxiliary])*p",
+        "trips[upper] + trips[lower] + trips[auxiliary]",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -156,11 +158,6 @@ class SPARKLE(Algorithm):
         strategies = (self.upper, self.lower, self.auxiliary)
         for level, strategy, W in zip("xyz", strategies, (x, y, z), strict=True):
             require_stable(W, strategy, level)
-
-    def init(self, x: Tensor, y: Tensor) -> Corrected:
-        """Return the start: x and y as given, the rest zero."""
-        nought_x, nought_y = x.new_zeros(x.shape), y.new_zeros(y.shape)
-        return self.State(x, y, nought_y, nought_x, nought_x, nought_y, nought_y)
 
     def step(self, t: int, s: Corrected, w: World) -> Corrected:
         """Return the State of iteration t + 1."""

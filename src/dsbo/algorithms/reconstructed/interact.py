@@ -20,10 +20,12 @@ series stand for the inverse and leave (1 - mu/L)^K of it. Derived in book/table
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from dsbo.algorithms.base import Cost
 from dsbo.algorithms.diamond import DIAMOND, Tracked
 from dsbo.algorithms.dsgd import GTSGD
 from dsbo.hypergrad import Chain
@@ -35,19 +37,20 @@ from dsbo.world import World
 class INTERACT(GTSGD):
     """Inner gradient descent, outer tracked gradient.
 
-    An iteration sends 2d numbers to each neighbour in one round and costs an agent one gradient
-    of f, one of g, one Jacobian and K - 1 Hessian products. See `Momenta` for the parameters.
+    See `Momenta` for the parameters.
     """
 
     full_sum: bool = True
+
+    title: ClassVar[str] = "INTERACT"
+    source: ClassVar[str] = "Liu et al. 2022"
+    colour: ClassVar[str] = "#0072B2"
+    cost: ClassVar[Cost] = Cost("2*d", hvps="chain")
 
 
 @dataclass(frozen=True)
 class SVRINTERACT(DIAMOND):
     """INTERACT with recursive estimates that restart every q iterations.
-
-    An iteration sends 2d numbers to each neighbour in one round. It costs an agent what two
-    iterations of INTERACT cost, or q of them where it restarts.
 
     Parameters
     ----------
@@ -63,10 +66,14 @@ class SVRINTERACT(DIAMOND):
     full_sum: bool = True
     q: int = 10
 
+    title: ClassVar[str] = "SVR-INTERACT"
+    source: ClassVar[str] = "Liu et al. 2022"
+    colour: ClassVar[str] = "#56B4E9"
+    cost: ClassVar[Cost] = Cost("2*d", "1", "3 - 2/q", "3 - 2/q", "3 - 2/q", "(3 - 2/q)*chain")
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.q, bool) or not isinstance(self.q, int) or self.q < 1:
-            raise ValueError(f"q must be a whole number of iterations, at least 1, got {self.q!r}")
+        self.require_counts("q")
 
     def step(self, t: int, s: Tracked, w: World) -> Tracked:
         """Return the State of iteration t + 1."""

@@ -21,34 +21,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from torch import Tensor
-
-from dsbo.algorithms.base import Momenta
+from dsbo.algorithms.base import Cost, Lower, Momenta, Upper
 from dsbo.world import World
 
 
 class TrackedPair(NamedTuple):
-    """The variables: iterates, momenta ``u v``, trackers ``p s`` and the previous iterates.
+    """The variables: iterates, momenta ``u v``, trackers ``p s`` and the previous iterates."""
 
-    ``x``, ``u``, ``p`` and ``x_`` are ``[n, d]``, ``y``, ``v``, ``s`` and ``y_`` are ``[n, p]``.
-    """
-
-    x: Tensor
-    y: Tensor
-    u: Tensor
-    v: Tensor
-    p: Tensor
-    s: Tensor
-    x_: Tensor
-    y_: Tensor
+    x: Upper
+    y: Lower
+    u: Upper
+    v: Lower
+    p: Upper
+    s: Lower
+    x_: Upper
+    y_: Lower
 
 
 @dataclass(frozen=True)
 class MDBO(Momenta):
     """Momentum-based distributed bilevel optimization, for a shared lower level.
-
-    An iteration sends 2(d + p) numbers to each neighbour in one round and costs an agent one
-    gradient of f, one of g, one Jacobian product and the Hessian products of a chain.
 
     Parameters
     ----------
@@ -61,17 +53,16 @@ class MDBO(Momenta):
     relaxation: float = 1.0
 
     State: ClassVar[type[TrackedPair]] = TrackedPair
+    title: ClassVar[str] = "MDBO"
+    source: ClassVar[str] = "Gao, Gu and Thai 2023"
+    colour: ClassVar[str] = "#D55E00"
+    cost: ClassVar[Cost] = Cost("2*(d + p)", hvps="chain")
     recursive: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.relaxation <= 1:
             raise ValueError(f"relaxation must be in (0, 1], got {self.relaxation}")
-
-    def init(self, x: Tensor, y: Tensor) -> TrackedPair:
-        """Return the start: x and y as given, also as the previous ones; the rest zero."""
-        nought_x, nought_y = x.new_zeros(x.shape), y.new_zeros(y.shape)
-        return self.State(x, y, nought_x, nought_y, nought_x, nought_y, x, y)
 
     def step(self, t: int, s: TrackedPair, w: World) -> TrackedPair:
         """Return the State of iteration t + 1."""
@@ -94,8 +85,11 @@ class MDBO(Momenta):
 class VRDBO(MDBO):
     """MDBO with recursive momentum: the newest samples are also taken at the previous iterate.
 
-    An iteration sends what MDBO sends and costs twice its oracle calls. See `MDBO` for the
-    parameters; as in DIAMOND, eta and gamma should be 1 at t = 0.
+    See `MDBO` for the parameters; as in DIAMOND, eta and gamma should be 1 at t = 0.
     """
 
+    title: ClassVar[str] = "VRDBO"
+    source: ClassVar[str] = "Gao, Gu and Thai 2023"
+    colour: ClassVar[str] = "#CC79A7"
+    cost: ClassVar[Cost] = Cost("2*(d + p)", "1", "2", "2", "2", "2*chain")
     recursive: ClassVar[bool] = True

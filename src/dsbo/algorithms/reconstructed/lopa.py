@@ -18,34 +18,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from torch import Tensor
-
-from dsbo.algorithms.base import Algorithm
-from dsbo.schedules import Constant, Schedule
+from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper
+from dsbo.schedules import Schedule
 from dsbo.world import World
-
-UNAVERAGED = Constant(1.0)
 
 
 class TrackedAverage(NamedTuple):
-    """The variables: iterates, moving average ``h`` and its tracker ``u``.
+    """The variables: iterates, moving average ``h`` and its tracker ``u``."""
 
-    ``x``, ``h`` and ``u`` are ``[n, d]``, ``y`` and ``z`` ``[n, p]``.
-    """
-
-    x: Tensor
-    y: Tensor
-    z: Tensor
-    h: Tensor
-    u: Tensor
+    x: Upper
+    y: Lower
+    z: Lower
+    h: Upper
+    u: Upper
 
 
 @dataclass(frozen=True)
 class LOPA(Algorithm):
     """Loopless personalised bilevel algorithm, without tracking.
-
-    An iteration sends d numbers to each neighbour in one round and costs an agent one gradient of
-    f, one of g, one Jacobian and one Hessian product.
 
     Parameters
     ----------
@@ -61,13 +51,12 @@ class LOPA(Algorithm):
     theta: Schedule = UNAVERAGED
 
     State: ClassVar[type[TrackedAverage]] = TrackedAverage
+    title: ClassVar[str] = "LoPA"
+    source: ClassVar[str] = "Niu et al. 2025"
+    colour: ClassVar[str] = "#E69F00"
+    cost: ClassVar[Cost] = Cost("d")
     shared_lower: ClassVar[bool] = False
     tracking: ClassVar[bool] = False
-
-    def init(self, x: Tensor, y: Tensor) -> TrackedAverage:
-        """Return the start: x and y as given, the rest zero."""
-        nought = x.new_zeros(x.shape)
-        return self.State(x, y, y.new_zeros(y.shape), nought, nought)
 
     def step(self, t: int, s: TrackedAverage, w: World) -> TrackedAverage:
         """Return the State of iteration t + 1."""
@@ -85,9 +74,10 @@ class LOPA(Algorithm):
 
 @dataclass(frozen=True)
 class LOPAGT(LOPA):
-    """LoPA with gradient tracking, which removes the influence of heterogeneity.
+    """LoPA with gradient tracking, which removes the influence of heterogeneity."""
 
-    An iteration sends 2d numbers to each neighbour. See `LOPA` for all else.
-    """
-
+    title: ClassVar[str] = "LoPA-GT"
+    source: ClassVar[str] = "Niu et al. 2025"
+    colour: ClassVar[str] = "#009E73"
+    cost: ClassVar[Cost] = Cost("2*d")
     tracking: ClassVar[bool] = True

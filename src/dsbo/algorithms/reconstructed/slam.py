@@ -18,33 +18,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
-from torch import Tensor
-
-from dsbo.algorithms.base import Momenta, Weights
-from dsbo.algorithms.sparkle import extra, require_stable
+from dsbo.algorithms.base import Cost, Lower, Momenta, Upper, Weights
+from dsbo.algorithms.reconstructed.sparkle import extra, require_stable
 from dsbo.schedules import Constant, Schedule
 from dsbo.world import World
 
 
 class Multiplied(NamedTuple):
-    """The variables, and what their multipliers add: ``x``, ``e_x [n, d]``, ``y``, ``e_y [n, p]``.
+    """The variables, and what their multipliers add: ``e``, the sum of all disagreements so far."""
 
-    e is the sum of all disagreements so far.
-    """
-
-    x: Tensor
-    y: Tensor
-    e_x: Tensor
-    e_y: Tensor
+    x: Upper
+    y: Lower
+    e_x: Upper
+    e_y: Lower
 
 
 @dataclass(frozen=True)
 class SLAM(Momenta):
     """Stochastic linearised augmented Lagrangian method, for a shared lower level.
-
-    An iteration sends d + p numbers to each neighbour, in two rounds, and costs an agent one
-    gradient of f, one of g, one Jacobian product and the Hessian products of a chain. The weights
-    must suit EXTRA.
 
     Parameters
     ----------
@@ -56,15 +47,15 @@ class SLAM(Momenta):
     gamma: Schedule = field(default=Constant(1.0), init=False)
 
     State: ClassVar[type[Multiplied]] = Multiplied
+    title: ClassVar[str] = "SLAM"
+    source: ClassVar[str] = "Lu et al. 2022"
+    colour: ClassVar[str] = "#CC79A7"
+    cost: ClassVar[Cost] = Cost("d + p", "2", hvps="chain")
 
     def fits(self, x: Weights, y: Weights, z: Weights) -> None:
         """Raise a ValueError, with a remedy, if weights make EXTRA unstable at any step."""
         super().fits(x, y, z)
         require_stable(x, "EXTRA", "x and y")
-
-    def init(self, x: Tensor, y: Tensor) -> Multiplied:
-        """Return the start: x and y as given, the rest zero."""
-        return self.State(x, y, x.new_zeros(x.shape), y.new_zeros(y.shape))
 
     def step(self, t: int, s: Multiplied, w: World) -> Multiplied:
         """Return the State of iteration t + 1."""

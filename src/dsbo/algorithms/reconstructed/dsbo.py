@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dsbo.algorithms.base import Algorithm
+from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
 from dsbo.allocator import require
 from dsbo.schedules import Schedule
 from dsbo.world import World
@@ -31,19 +31,16 @@ mixed, and the columns and rows that S and J are put together from."""
 
 
 class WithMatrix(NamedTuple):
-    """The variables: ``x [n, d]``, ``y [n, p]`` and the rows of ``Q``, ``[n, p d]``."""
+    """The variables, and the rows of ``Q``, ``[n, p d]``."""
 
-    x: Tensor
-    y: Tensor
+    x: Upper
+    y: Lower
     Q: Tensor
 
 
 @dataclass(frozen=True)
 class DSBO(Algorithm):
     """Decentralized stochastic bilevel optimization by matrices, for a shared lower level.
-
-    An iteration sends d + T_y p + 2 T_Q p d numbers to each neighbour in 1 + T_y + T_Q rounds and
-    costs an agent one gradient of f, T_y of g, p Jacobian and T_Q d Hessian products.
 
     Parameters
     ----------
@@ -65,13 +62,14 @@ class DSBO(Algorithm):
     T_Q: int = 5
 
     State: ClassVar[type[WithMatrix]] = WithMatrix
+    title: ClassVar[str] = "DSBO"
+    source: ClassVar[str] = "Chen, Huang and Ma 2022"
+    colour: ClassVar[str] = "#E69F00"
+    cost: ClassVar[Cost] = Cost("d + T_y*p + 2*T_Q*p*d", "1 + T_y + T_Q", "1", "T_y", "p", "T_Q*d")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("T_y", "T_Q"):
-            steps = getattr(self, name)
-            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-                raise ValueError(f"{name} must be a whole number of steps, at least 1, got {steps}")
+        self.require_counts("T_y", "T_Q")
 
     def init(self, x: Tensor, y: Tensor) -> WithMatrix:
         """Return the start: x and y as given, Q zero."""

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dsbo.algorithms.base import Algorithm
+from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
 from dsbo.allocator import require
 from dsbo.schedules import Schedule
 from dsbo.world import World
@@ -30,14 +30,13 @@ from dsbo.world import World
 class Averages(NamedTuple):
     """The variables: iterates and the moving averages.
 
-    ``x`` and ``s`` are ``[n, d]``, ``y`` and ``r`` ``[n, p]``, ``J`` ``[n, p d]`` and ``V``
-    ``[n, K p p]``.
+    ``J`` is ``[n, p d]`` and ``V`` ``[n, K p p]``.
     """
 
-    x: Tensor
-    y: Tensor
-    s: Tensor
-    r: Tensor
+    x: Upper
+    y: Lower
+    s: Upper
+    r: Lower
     J: Tensor
     V: Tensor
 
@@ -45,9 +44,6 @@ class Averages(NamedTuple):
 @dataclass(frozen=True)
 class GossipDSBO(Algorithm):
     """Bilevel optimization by mixed Jacobians and Hessians, for a shared lower level.
-
-    An iteration sends 2d + 2p + dp + K p² numbers to each neighbour in one round and costs an
-    agent one gradient of f, one of g, p Jacobian and K p Hessian products.
 
     Parameters
     ----------
@@ -73,13 +69,15 @@ class GossipDSBO(Algorithm):
     L: float
 
     State: ClassVar[type[Averages]] = Averages
+    title: ClassVar[str] = "Gossip-DSBO"
+    source: ClassVar[str] = "Yang, Zhang and Wang 2022"
+    colour: ClassVar[str] = "#999999"
+    cost: ClassVar[Cost] = Cost("2*d + 2*p + d*p + copies*p*p", jvps="p", hvps="copies*p")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.copies, bool) or not isinstance(self.copies, int) or self.copies < 1:
-            raise ValueError(f"copies must be a whole number, at least 1, got {self.copies!r}")
-        if not 0 < self.L < float("inf"):
-            raise ValueError(f"L must bound the lower Hessians, so be positive, got {self.L}")
+        self.require_counts("copies")
+        self.require_positive("L")
 
     def init(self, x: Tensor, y: Tensor) -> Averages:
         """Return the start: x and y as given, all averages zero."""

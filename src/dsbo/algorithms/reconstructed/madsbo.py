@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dsbo.algorithms.base import XYZ, Algorithm
+from dsbo.algorithms.base import XYZ, Algorithm, Cost
 from dsbo.schedules import Schedule
 from dsbo.world import World
 
@@ -28,9 +28,6 @@ from dsbo.world import World
 @dataclass(frozen=True)
 class MADSBO(Algorithm):
     """Moving-average decentralized stochastic bilevel optimization, for a shared lower level.
-
-    An iteration sends d + T_y p + 2 T_z p numbers to each neighbour in 1 + T_y + T_z rounds and
-    costs an agent T_z + 1 gradients of f, T_y of g, T_z Hessian products and one Jacobian product.
 
     Parameters
     ----------
@@ -50,17 +47,16 @@ class MADSBO(Algorithm):
     T_z: int = 5
 
     State: ClassVar[type[XYZ]] = XYZ
+    title: ClassVar[str] = "MA-DSBO"
+    source: ClassVar[str] = "Chen et al. 2023, Algorithm 3"
+    colour: ClassVar[str] = "#009E73"
+    cost: ClassVar[Cost] = Cost(
+        "d + T_y*p + 2*T_z*p", "1 + T_y + T_z", "T_z + 1", "T_y", "1", "T_z"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("T_y", "T_z"):
-            steps = getattr(self, name)
-            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-                raise ValueError(f"{name} must be a whole number of steps, at least 1, got {steps}")
-
-    def init(self, x: Tensor, y: Tensor) -> XYZ:
-        """Return the start: x and y as given, z and h zero."""
-        return self.State(x, y, y.new_zeros(y.shape), x.new_zeros(x.shape))
+        self.require_counts("T_y", "T_z")
 
     def step(self, t: int, s: XYZ, w: World) -> XYZ:
         """Return the State of iteration t + 1."""

@@ -1,0 +1,1 @@
+"""Methods that were put together without their own paper's text; each says what is certain."""
