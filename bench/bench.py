@@ -112,7 +112,7 @@ def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool =
         f.compiled() if compiled else f,
         g.compiled() if compiled else g,
         Draws(0, problem.everyone(), problem.upper, problem.lower),
-        *weights.mixers(problem.x0, Counter()),
+        *weights.levels.mixers(problem.x0, Counter()),
     )
     rows = [row.expand(problem.agents, -1).clone() for row in (problem.x0, problem.y0)]
     now = {"t": 0, "state": algorithm.init(*rows)}
@@ -318,7 +318,7 @@ def exchanges(rounds: int) -> tuple[list[float], list[float]]:
     inside, bare = [], []
 
     def mix(*rows: Tensor) -> tuple[Tensor, ...]:
-        ranks.most(0)
+        ranks.maximum(0)
         before = ranks.waited
         mixed = mixer(*rows)
         inside.append(ranks.waited - before)
@@ -333,7 +333,7 @@ def exchanges(rounds: int) -> tuple[list[float], list[float]]:
     message, arriving, other = torch.ones(size), torch.empty(size), 1 - ranks.rank
     for t in range(3 + rounds):
         state = algorithm.step(t, state, world)
-        ranks.most(0)
+        ranks.maximum(0)
         started = time.perf_counter()
         sent, heard = dist.isend(message, other), dist.irecv(arriving, other)
         heard.wait()

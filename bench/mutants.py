@@ -63,7 +63,7 @@ A = "src/dsbo/algorithms/"
 DSOBA, SOBA, DIAMOND = A + "dsoba.py", A + "soba.py", A + "diamond.py"
 SPARKLE = A + "reconstructed/sparkle.py"
 NETWORK_PEERS = "src/dsbo/network/peers.py"
-RANKS, LAUNCH = "src/dsbo/network/ranks.py", "src/dsbo/network/launch.py"
+RANKS = "src/dsbo/network/ranks.py"
 RUN = "src/dsbo/run.py"
 SAME_BITS = PEERS + "processes_give_the_same_bits_as_none"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "peers: derivatives depend on how many agents are here", NETWORK_PEERS,
-        "return False", "return True",
+        "batched: ClassVar[bool] = False", "batched: ClassVar[bool] = True",
         (PEERS + "losses_of_ones_own_have_the_same_bits_on_processes",),
     ),
     Mutant(
@@ -188,7 +188,7 @@ MUTANTS = (
     ),
     Mutant(
         "run: a rank decides alone whether it diverges", RUN,
-        "self.ranks.most(0 if all(finite) else len(finite) - finite.index(False))",
+        "self.ranks.maximum(0 if all(finite) else len(finite) - finite.index(False))",
         "0 if all(finite) else len(finite) - finite.index(False)",
         (FAULTS + "what_one_rank_cannot_go_on_with_ends_all_with_the_whole_trace",),
     ),
@@ -198,14 +198,24 @@ MUTANTS = (
         (FAULTS + "ranks_with_other_settings_are_refused",),
     ),
     Mutant(
-        "launch: counts of processes are not compared", LAUNCH,
-        "if told != str(seat.size)", "if not told",
-        (FAULTS + "a_newcomer_that_does_not_fit_is_refused",),
+        "group: threads stay as they were set", "src/dsbo/network/group.py",
+        "torch.set_num_threads(threads)", "torch.set_num_threads(1)",
+        (FAULTS + "what_joining_sets_is_put_back_and_networks_of_before_are_refused",),
     ),
     Mutant(
-        "launch: the rendezvous listens everywhere", "src/dsbo/network/seat.py",
-        "create_server((self.address, self.port))", 'create_server(("", self.port))',
-        (FAULTS + "the_rendezvous_listens_at_its_address_alone",),
+        "peers: what is unpickled elsewhere stays alone", NETWORK_PEERS,
+        "return Peers, (self.W,)", "return object.__reduce__(self)",
+        (PEERS + "a_network_that_is_sent_to_processes_belongs_to_them",),
+    ),
+    Mutant(
+        "tally: an interrupted iteration counts", "src/dsbo/tally.py",
+        "            self.sent.update(before)\n", "",
+        ("tests/test_run.py::test_an_iteration_that_is_interrupted_counts_for_nothing",),
+    ),
+    Mutant(
+        "checkpoint: tensors are not in the digest", "src/dsbo/checkpoint.py",
+        "    for name in sorted(tensors):\n", "    for name in ():\n",
+        ("tests/test_run.py::test_a_damaged_checkpoint_is_refused",),
     ),
     Mutant(
         "watch: who is silent is not blamed", "src/dsbo/network/watch.py",

@@ -285,7 +285,7 @@ def own_hypergradients_vanish(c):
 
 def world_of(problem, network):
     draws = Draws(0, problem.everyone(), problem.upper, problem.lower)
-    return World(problem.f, problem.g, draws, *network.mixers(problem.x0, Counter()))
+    return World(problem.f, problem.g, draws, *network.levels.mixers(problem.x0, Counter()))
 
 
 @of({k: CASES[k] for k in ("mdbo", "mdbo relaxed", "vrdbo")})

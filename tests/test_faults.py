@@ -1,25 +1,24 @@
 """Processes that die, hang, come late or disagree: nothing hangs, and nothing written is lost."""
 
+import contextlib
 import os
 import signal
 import socket
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
 from cases import STEPS, lazy_ring, quadratic
-from torch.distributed import TCPStore
 
 from dsbo import DSOBA, CheckpointError, Diverged, PeerLost, Peers, run
 from dsbo.network import join, spawn
 from dsbo.network.ranks import Ranks, here
-from dsbo.network.seat import LOOPBACK, Seat
 
 TIMEOUT = 3.0
+LOOPBACK = "127.0.0.1"
 RING = 6
 THETA = {**STEPS, "theta": 0.3}
 
@@ -197,76 +196,52 @@ def port():
         return server.getsockname()[1]
 
 
-def seat(rank, port, size=2, hosted=False):
-    return Seat(rank, size, rank, LOOPBACK, port, hosted)
-
-
-def test_the_rendezvous_listens_at_its_address_alone(port):
-    with seat(0, port).listen() as listening:
-        assert listening.getsockname() == (LOOPBACK, port)
-
-
-def test_a_port_in_use_is_named():
-    with socket.create_server((LOOPBACK, 0)) as server:
-        port = server.getsockname()[1]
-        with pytest.raises(OSError, match=f"{LOOPBACK}:{port} is in use; choose another"):
-            join(seat(0, port), timeout=1).__enter__()
-
-
-def test_a_port_where_nobody_answers_is_named(port):
-    with pytest.raises(ConnectionError, match=f"nobody answers at {LOOPBACK}:{port} within 1 s"):
-        join(seat(1, port), timeout=1).__enter__()
-
-
-def test_ranks_that_do_not_come_are_named(port):
-    with pytest.raises(TimeoutError, match=r"of 3 ranks \[1, 2\] did not come within 1 s"):
-        join(seat(0, port, 3), timeout=1).__enter__()
+def environment(monkeypatch, **variables):
+    told = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "LOCAL_RANK": "0"}
+    for name, value in {**told, **variables}.items():
+        monkeypatch.setenv(name, str(value))
 
 
 @pytest.mark.parametrize(
-    ("there", "newcomer", "says"),
+    ("taken", "rank", "says"),
     [
-        (1, (1, 2), "rank 1 was told of 2 processes, another one of 3; .*WORLD_SIZE"),
-        (2, (1, 3), "rank 1 is taken; .*RANK of its own"),
+        (True, 0, "address already in use"),
+        (False, 1, "Timed out|timed out"),
+        (False, 0, r"1/2 clients joined"),
     ],
 )
-def test_a_newcomer_that_does_not_fit_is_refused(there, newcomer, says):
-    store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
-    for rank in range(there):
-        with pytest.raises(TimeoutError, match="did not come within 1 s"):
-            join(seat(rank, store.port, 3, hosted=True), timeout=1).__enter__()
-    rank, size = newcomer
-    with pytest.raises(ValueError, match=says):
-        join(seat(rank, store.port, size, hosted=True), timeout=5).__enter__()
+def test_ranks_that_do_not_meet_say_what_they_were_told(taken, rank, says, port, monkeypatch):
+    environment(monkeypatch, RANK=rank, MASTER_PORT=port)
+    with contextlib.ExitStack() as stack:
+        if taken:
+            stack.enter_context(socket.create_server((LOOPBACK, port)))
+        with pytest.raises(ConnectionError, match=rf"within 1 s: .*({says}).*'RANK': '{rank}'"):
+            join(timeout=1).__enter__()
 
 
-def test_a_rank_whose_meeting_place_has_gone_says_so(port):
-    def host():
-        with pytest.raises(TimeoutError, match=r"of 3 ranks \[2\] did not come within 3 s"):
-            join(seat(0, port, 3), timeout=3).__enter__()
-
-    with ThreadPoolExecutor() as pool:
-        hosting = pool.submit(host)
-        with pytest.raises(ConnectionError, match=r"rank 0, which the others meet at .*, ended"):
-            join(seat(1, port, 3), timeout=60).__enter__()
-        hosting.result()
+def test_a_process_that_torchrun_did_not_start_is_told_how_to(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ValueError, match=r"RANK expected.*torchrun --nproc-per-node"):
+        join().__enter__()
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"RANK": "2"}, "RANK=2 is not among the ranks 0, …, 1 of WORLD_SIZE=2"),
-        ({"WORLD_SIZE": "two"}, "must be numbers: .*'two'"),
-        ({"MASTER_PORT": None}, "MASTER_PORT not set; start with: torchrun"),
-    ],
-)
-def test_a_seat_that_cannot_be_is_refused(change, says):
-    given = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": LOOPBACK, "MASTER_PORT": "29500"}
-    given = {k: v for k, v in {**given, **change}.items() if v is not None}
-    with pytest.raises(ValueError, match=says):
-        Seat.from_environment(given)
+def test_a_rank_without_a_gpu_of_its_own_is_refused(port, monkeypatch):
+    environment(monkeypatch, WORLD_SIZE=1, MASTER_PORT=port, LOCAL_RANK=1)
+    with pytest.raises(ValueError, match=r"rank 0 is process 1 of a machine with 0 GPUs"):
+        join(device="cuda").__enter__()
 
 
-def test_a_rank_without_a_gpu_of_its_own_is_refused():
-    with pytest.raises(ValueError, match=r"rank 1 is process 1 of a machine with 0 GPUs"):
-        seat(1, 1).device("cuda")
+def test_what_joining_sets_is_put_back_and_networks_of_before_are_refused(port, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    environment(monkeypatch, WORLD_SIZE=1, MASTER_PORT=port)
+    torch.set_num_threads(2)
+    before = torch.get_num_threads(), dict(os.environ)
+    early = Peers(lazy_ring(RING))
+    with join(timeout=5):
+        with pytest.raises(ValueError, match="made before this process joined others"):
+            run(DSOBA(**THETA), quadratic(N=RING)[1], early, 1)
+        late = Peers(lazy_ring(RING))
+        assert run(DSOBA(**THETA), quadratic(N=RING)[1], late, 1).rows
+    assert (torch.get_num_threads(), dict(os.environ)) == before
+    torch.set_num_threads(1)
+    assert early.held == late.held == range(RING)

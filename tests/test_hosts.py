@@ -75,7 +75,7 @@ def test_two_hosts_run_one_job(hosts, tmp_path):
     started = [
         subprocess.Popen(
             ["ip", "netns", "exec", host, sys.executable, *PROGRAM, "--out", str(tmp_path / host)],
-            env={**ENVIRONMENT, **meeting, "RANK": str(rank)},
+            env={**ENVIRONMENT, **meeting, "RANK": str(rank), "GLOO_SOCKET_IFNAME": f"v{rank}"},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for rank, host in enumerate(hosts)

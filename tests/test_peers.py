@@ -13,9 +13,9 @@ from test_conformance import CASES, weights
 
 from dsbo import Dense, Peers, PerLevel, Problem, Sparse, graphs, mixing, run
 from dsbo.network import OnePeer, spawn
-from dsbo.network.peers import parted
-from dsbo.network.wire import bytes_received
+from dsbo.network.peers import over_processes
 from dsbo_book.experiments.jobs import Job, run_jobs
+from dsbo_book.wire import bytes_received
 
 N = 5
 # What one test has computed on some processes another one compares: they share a worker's cache.
@@ -146,6 +146,14 @@ def test_the_bytes_at_the_sockets_are_those_declared(processes, dtype):
     assert sum(arrived for arrived, _ in got) == pytest.approx(declared, rel=0.02)
 
 
+def test_a_network_that_is_sent_to_processes_belongs_to_them():
+    _, problem = quadratic(N=N, noise=0.5)
+    job = partial(run, CASES["dsoba"].algorithm, problem, Peers(lazy_ring(N)), 6)
+    alone, (first, second) = job(), spawn(job, 2, timeout=30)
+    assert all(map(torch.equal, alone.state, first.state))
+    assert [len(trace.state.x) for trace in (first, second)] == [N, N // 2]
+
+
 def per_level_job():
     def start():
         W = lazy_ring(N)
@@ -167,7 +175,7 @@ def test_an_experiment_with_a_graph_a_level_runs_on_processes(tmp_path):
 
 def test_a_network_whose_weights_change_is_refused_on_processes():
     with pytest.raises(TypeError, match="OnePeer has no form over several processes; run it in"):
-        parted(OnePeer(4))
+        over_processes(OnePeer(4))
 
 
 def test_only_rows_that_are_asked_for_cross():

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dsbo.schedules import Constant
 
 if TYPE_CHECKING:
     from dsbo.algorithms import Algorithm
-    from dsbo.network import Network
+    from dsbo.network import PerLevel
     from dsbo.problems import Problem
 
 PRINTED_AGENTS = 32
@@ -36,7 +37,7 @@ def settings(algorithm: Algorithm) -> dict[str, Any]:
 
 
 def identity(
-    algorithm: Algorithm, problem: Problem, network: Network, seed: int, record: int
+    algorithm: Algorithm, problem: Problem, network: PerLevel, seed: int, record: int
 ) -> dict[str, Any]:
     """Return what two runs must share to be the same run, whatever machine they are on."""
     start = hashlib.sha256()
@@ -48,7 +49,7 @@ def identity(
         "start": start.hexdigest(),
         "network": {
             "kind": network.kind,
-            "agents": network.agents,
+            "agents": network.x.agents,
             "links": network.links,
             "rho": network.rho,
             "sha256": hashlib.sha256(np.ascontiguousarray(network.W).tobytes()).hexdigest(),
@@ -57,6 +58,11 @@ def identity(
         "record": record,
         "dtype": str(problem.x0.dtype).removeprefix("torch."),
     }
+
+
+def printed(W: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the weights ``[…, N, N]`` as JSON types, if they are not too many."""
+    return {"W": W.tolist()} if W.shape[-1] <= PRINTED_AGENTS else {}
 
 
 def environment(device: torch.device) -> dict[str, Any]:

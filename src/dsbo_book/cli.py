@@ -6,6 +6,7 @@ Help comes at once, so a command imports what it needs when it runs.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shlex
 import sys
@@ -176,17 +177,16 @@ def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
 def run_experiment(args: argparse.Namespace) -> int:
     """Run an experiment; 3 if one of its runs diverged."""
     from dsbo.network import join
-    from dsbo.network.seat import Seat
 
     experiment = EXPERIMENTS[args.name]
     if args.scale not in experiment.scales:
         there = ", ".join(experiment.scales)
         raise ValueError(f"{args.name} has no scale {args.scale!r}; it has {there}")
-    if not Seat.given():
+    if "WORLD_SIZE" not in os.environ:
         return _run_jobs(experiment, args)
     with join(timeout=args.timeout, device=args.device or "cpu") as ranks:
         args.device = str(ranks.device)
-        args.resume = args.resume or Seat.from_environment().attempt > 0
+        args.resume = args.resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
         return _run_jobs(experiment, args)
 
 

@@ -1,12 +1,12 @@
-"""What every transport has: checked weights, and the count of what was sent."""
+"""What every transport has: checked weights, one network or one a level, and a count."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from torch import Tensor
 from dsbo import mixing
 from dsbo.network.ranks import ALONE, Ranks
 
-Rounds = Callable[..., tuple[Tensor, ...]]
-"""A mixer: rows of the agents held here -> their weighted sums over the neighbours."""
+Mix = Callable[..., tuple[Tensor, ...]]
+"""Rows of the agents held here -> their weighted sums over the neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,16 @@ class Network:
     """
 
     W: NDArray[np.float64]
+    ranks: Ranks = field(default=ALONE, init=False, repr=False)
+    """The processes that share the agents out among them."""
+
+    batched: ClassVar[bool] = True
+    """Whether the derivatives of the agents held here may be computed as one batch."""
+    varies: ClassVar[bool] = False
+    """Whether the weights differ from round to round; then ``W`` is their mean."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "W", mixing.check(self.W))
-
-    @property
-    def kind(self) -> str:
-        """How the sums are computed, in a word."""
-        return type(self).__name__
 
     @property
     def agents(self) -> int:
@@ -51,24 +53,17 @@ class Network:
         return len(self.W)
 
     @property
-    def batched(self) -> bool:
-        """Whether the derivatives of the agents held here may be computed as one batch."""
-        return True
-
-    @property
-    def ranks(self) -> Ranks:
-        """The processes that share the agents out among them."""
-        return ALONE
-
-    @property
     def held(self) -> range:
         """The agents that this process holds."""
         return self.ranks.blocks(self.agents)[self.ranks.rank]
 
     @property
-    def levels(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The weights ``[N, N]`` over which x, y and z are mixed: three times W."""
-        return self.W, self.W, self.W
+    def levels(self) -> PerLevel:
+        """The networks of x, y and z: three times this one."""
+        return PerLevel(self, self, self)
+
+    def check_ranks(self) -> None:
+        """Raise a ValueError if the network is not one of this process."""
 
     @cached_property
     def rho(self) -> float:
@@ -81,7 +76,7 @@ class Network:
         off = self.W - np.diag(np.diag(self.W))
         return int(np.count_nonzero(off))
 
-    def mixer(self, like: Tensor, sent: Counter[str]) -> Rounds:
+    def mixer(self, like: Tensor, sent: Counter[str]) -> Mix:
         """Return the mixer for tensors of the dtype and device of ``like``.
 
         Parameters
@@ -91,34 +86,91 @@ class Network:
         sent : Counter
             ``rounds`` and ``floats`` (numbers sent over all links together) are added to it.
         """
-        return CountingMixer(self.weights(like), self.links, sent)
+        return MatrixMixer(self.weights(like), self.links, sent)
 
-    def mixers(self, like: Tensor, sent: Counter[str]) -> tuple[Rounds, Rounds, Rounds]:
-        """Return the mixers of x, y and z, here three times `mixer`."""
-        mixer = self.mixer(like, sent)
-        return mixer, mixer, mixer
-
-    def weights(self, like: Tensor) -> Any:
-        """Return what a tensor ``[N, p]`` is multiplied by from the left."""
+    def weights(self, like: Tensor) -> Callable[[int], Any]:
+        """Return a function: round -> what a tensor ``[N, p]`` is multiplied by from the left."""
         raise NotImplementedError
 
 
-@dataclass(frozen=True, eq=False)
-class CountingMixer:
-    """Multiply by the weights, and count the round and the numbers sent."""
+class PerLevel(NamedTuple):
+    """One network for x, one for y and one for z, for methods that mix the levels separately.
 
-    weights: Any
+    Where all three are one and the same, it stands for that one.
+
+    Parameters
+    ----------
+    x, y, z : Network
+        Over which the upper, the lower and the auxiliary variables are mixed.
+
+    Examples
+    --------
+    >>> from dsbo import Dense, graphs, mixing
+    >>> ring, complete = (Dense(mixing.metropolis(G(6))) for G in (graphs.ring, graphs.complete))
+    >>> PerLevel(x=ring, y=complete, z=complete).links
+    72
+    """
+
+    x: Network
+    y: Network
+    z: Network
+
+    @property
+    def levels(self) -> PerLevel:
+        """The three networks themselves."""
+        return self
+
+    @property
+    def distinct(self) -> tuple[Network, ...]:
+        """The three networks, or the one that all of them are."""
+        return tuple(self) if not self.x is self.y is self.z else (self.x,)
+
+    @property
+    def kind(self) -> str:
+        """How the sums of each level are computed."""
+        kinds = [type(network).__name__ for network in self.distinct]
+        return kinds[0] if len(kinds) == 1 else f"PerLevel({', '.join(kinds)})"
+
+    @property
+    def W(self) -> NDArray[np.float64]:  # noqa: N802
+        """The weights ``[N, N]``, or ``[3, N, N]`` where the levels differ."""
+        W = [network.W for network in self.distinct]
+        return W[0] if len(W) == 1 else np.stack(W)
+
+    @property
+    def rho(self) -> float:
+        """The mixing rate of the slowest of the three."""
+        return max(network.rho for network in self)
+
+    @property
+    def links(self) -> int:
+        """Ordered pairs of agents that exchange messages, added up over the graphs."""
+        return sum(network.links for network in self.distinct)
+
+    def mixers(self, like: Tensor, sent: Counter[str]) -> tuple[Mix, ...]:
+        """Return the mixers of x, y and z; see `Network.mixer`."""
+        made = tuple(network.mixer(like, sent) for network in self.distinct)
+        return made * 3 if len(made) == 1 else made
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixMixer:
+    """Multiply by the weights of the round, and count it and the numbers sent."""
+
+    weights: Callable[[int], Any]
     links: int
     sent: Counter[str]
 
     def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
         """Return the weights times each of ``rows [N, p]``."""
+        W = self.weights(self.sent["rounds"])
         self.sent["rounds"] += 1
         self.sent["floats"] += self.links * sum(row.shape[1] for row in rows)
-        return tuple(self._mixed(row) for row in rows)
+        return tuple(_mixed(W, row) for row in rows)
 
-    def _mixed(self, row: Tensor) -> Tensor:
-        if row.dtype == torch.float64:
-            return torch.mm(self.weights, row)
-        # Rounded weights do not sum to one, so only what differs between agents is multiplied.
-        return torch.mm(self.weights, row - row[:1]).add_(row[:1])
+
+def _mixed(W: Any, row: Tensor) -> Tensor:
+    if row.dtype == torch.float64:
+        return torch.mm(W, row)
+    # Rounded weights do not sum to one, so only what differs between agents is multiplied.
+    return torch.mm(W, row - row[:1]).add_(row[:1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ class Dense(Network):
     12
     """
 
-    def weights(self, like: Tensor) -> Tensor:
-        """Return W with the dtype and device of ``like``."""
-        return torch.as_tensor(self.W, dtype=like.dtype, device=like.device)
+    def weights(self, like: Tensor) -> Callable[[int], Tensor]:
+        """Return W with the dtype and device of ``like``, for every round."""
+        W = torch.as_tensor(self.W, dtype=like.dtype, device=like.device)
+        return lambda _: W

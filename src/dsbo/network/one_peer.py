@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo.network.base import CountingMixer, Network
+from dsbo.network.base import Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class OnePeer(Network):
     W: NDArray[np.float64] = field(init=False)
     N: int
 
+    varies: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         if isinstance(self.N, bool) or not isinstance(self.N, int):
             raise TypeError(f"N must be a whole number, got {self.N!r}; use int(N)")
@@ -70,18 +73,13 @@ class OnePeer(Network):
         """Ordered pairs of agents between which a message travels in a round: N."""
         return self.N
 
-    def mixer(self, like: Tensor, sent: Counter[str]) -> CountingMixer:
-        """Return the mixer for tensors of the dtype and device of ``like``."""
-        weights = [torch.as_tensor(W, dtype=like.dtype, device=like.device) for W in self.cycle]
-        return CyclingMixer(weights, self.links, sent)
+    def weights(self, like: Tensor) -> Callable[[int], Tensor]:
+        """Return a function: round -> its weights with the dtype and device of ``like``."""
+        cycle = [torch.as_tensor(W, dtype=like.dtype, device=like.device) for W in self.cycle]
 
+        def of_round(number: int) -> Tensor:
+            turn, place = divmod(number, len(cycle))
+            k = int(np.random.default_rng(turn).permutation(len(cycle))[place])
+            return cycle[k]
 
-class CyclingMixer(CountingMixer):
-    """Multiply by the weights of the round, and count it and the numbers sent."""
-
-    def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the weights of this round times each of ``rows [N, p]``."""
-        cycle, place = divmod(self.sent["rounds"], len(self.weights))
-        k = np.random.default_rng(cycle).permutation(len(self.weights))[place]
-        weights = self.weights[k]
-        return CountingMixer(weights, self.links, self.sent)(*rows)
+        return of_round

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo.network import ranks
-from dsbo.network.base import Network
-from dsbo.network.dense import Dense
-from dsbo.network.per_level import PerLevel
-from dsbo.network.ranks import Ranks
-from dsbo.network.sparse import Sparse
+from dsbo.network.base import Network, PerLevel
+from dsbo.network.ranks import Ranks, here
 
 Row = tuple[Tensor, ...]
 """One agent's row of every tensor that is mixed."""
@@ -37,15 +35,20 @@ class Peers(Network):
     range(0, 6)
     """
 
-    @property
-    def batched(self) -> bool:
-        """Whether derivatives may be computed as one batch: no, see above."""
-        return False
+    batched: ClassVar[bool] = False
+    ranks: Ranks = field(default_factory=here, init=False, repr=False)
+    """The processes that this one had joined when the network was made."""
 
-    @property
-    def ranks(self) -> Ranks:
-        """The processes that this one has joined."""
-        return ranks.here()
+    def check_ranks(self) -> None:
+        """Raise a ValueError if other processes were joined since the network was made."""
+        if self.ranks is not here():
+            raise ValueError(
+                "Peers(W) was made before this process joined others, and holds all agents; "
+                "make it inside `with join():`"
+            )
+
+    def __reduce__(self) -> tuple[type[Peers], tuple[NDArray[np.float64]]]:
+        return Peers, (self.W,)  # in another process it belongs to the ranks there
 
     @property
     def crossings(self) -> int:
@@ -63,22 +66,22 @@ class Peers(Network):
         return PeerMixer(self, sent)
 
 
-def parted(network: Network) -> Network:
-    """Return a network with the same weights over the processes that this one has joined.
+def over_processes(network: Network | PerLevel) -> PerLevel:
+    """Return networks with the same weights over the processes that this one has joined.
 
     Raises
     ------
     TypeError
-        If its weights do not stay the same, so that `Peers` cannot hold them.
+        If weights do not stay the same, so that `Peers` cannot hold them.
     """
-    if isinstance(network, PerLevel):
-        return PerLevel(*map(parted, (network.x, network.y, network.z)))
-    if isinstance(network, Dense | Sparse | Peers):
-        return Peers(network.W)
-    raise TypeError(
-        f"{type(network).__name__} has no form over several processes; run it in one process, "
-        "without torchrun, or give the agents weights that stay"
-    )
+    levels = network.levels
+    if changing := [type(part).__name__ for part in levels if part.varies]:
+        raise TypeError(
+            f"{changing[0]} has no form over several processes; run it in one process, "
+            "without torchrun, or give the agents weights that stay"
+        )
+    made = {id(part): Peers(part.W) for part in levels}
+    return PerLevel(*(made[id(part)] for part in levels))
 
 
 class PeerMixer:
@@ -92,14 +95,14 @@ class PeerMixer:
             for q, block in enumerate(self.ranks.blocks(network.agents))
             if block != self.held
         ]
-        self.wanted = {q: asked for q, b in others if (asked := network.asked(b, self.held))}
-        self.heard = {q: asked for q, b in others if (asked := network.asked(self.held, b))}
+        self.sends = {q: asked for q, b in others if (asked := network.asked(b, self.held))}
+        self.receives = {q: asked for q, b in others if (asked := network.asked(self.held, b))}
         self.terms = {
             i: [(int(j), float(network.W[i, j])) for j in np.flatnonzero(network.W[i])]
             for i in self.held
         }
-        afar = {j for asked in self.heard.values() for j in asked}
-        self.outer = [i for i in self.held if any(j in afar for j, _ in self.terms[i])]
+        remote = {j for asked in self.receives.values() for j in asked}
+        self.outer = [i for i in self.held if any(j in remote for j, _ in self.terms[i])]
         self.inner = [i for i in self.held if i not in self.outer]
 
     def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
@@ -109,13 +112,13 @@ class PeerMixer:
         self.sent["floats"] += self.links * sum(widths)
         known = {i: tuple(row[k] for row in rows) for k, i in enumerate(self.held)}
         arriving = {
-            q: rows[0].new_empty(len(asked), sum(widths)) for q, asked in self.heard.items()
+            q: rows[0].new_empty(len(asked), sum(widths)) for q, asked in self.receives.items()
         }
         works = self.ranks.post(self._messages(known, arriving))
         mixed = tuple(row.new_empty(row.shape) for row in rows)
         self._sum(self.inner, known, mixed)
         self.ranks.finish(works)
-        for q, asked in self.heard.items():
+        for q, asked in self.receives.items():
             known |= {j: row.split(widths) for j, row in zip(asked, arriving[q], strict=True)}
         self._sum(self.outer, known, mixed)
         return mixed
@@ -123,11 +126,11 @@ class PeerMixer:
     def _messages(
         self, known: Mapping[int, Row], arriving: Mapping[int, Tensor]
     ) -> Iterator[dist.P2POp]:
-        for q in sorted({*self.wanted, *self.heard}):
-            if q in self.wanted:
-                message = torch.cat([part for j in self.wanted[q] for part in known[j]])
+        for q in sorted({*self.sends, *self.receives}):
+            if q in self.sends:
+                message = torch.cat([part for j in self.sends[q] for part in known[j]])
                 yield dist.P2POp(dist.isend, message, q)
-            if q in self.heard:
+            if q in self.receives:
                 yield dist.P2POp(dist.irecv, arriving[q], q)
 
     def _sum(

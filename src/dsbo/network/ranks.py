@@ -11,38 +11,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from dsbo.network.watch import Watch
+from dsbo.network.watch import Watch
 
 T = TypeVar("T")
-
-
-class PeerLost(RuntimeError):
-    """Another rank ended or does not answer; nothing recorded in a checkpoint is lost.
-
-    Attributes
-    ----------
-    rank : int or None
-        The rank that was lost; None if even that cannot be told.
-    reason : str
-        What was seen of it.
-    kept : str
-        What is left, and how to go on.
-    """
-
-    def __init__(self, rank: int | None, reason: str, kept: str = "") -> None:
-        self.rank, self.reason, self.kept = rank, reason, kept
-        super().__init__(rank, reason, kept)
-
-    def __str__(self) -> str:
-        who = "a rank" if self.rank is None else f"rank {self.rank}"
-        return f"{who} was lost: {self.reason}. {self.kept}".strip()
 
 
 class Ranks:
@@ -87,7 +64,7 @@ class Ranks:
         ends = [r * size + min(r, more) for r in range(self.count + 1)]
         return [range(*pair) for pair in pairwise(ends)]
 
-    def first(self, function: Callable[[], T]) -> T:
+    def broadcast(self, function: Callable[[], T]) -> T:
         """Return on every rank what ``function()`` returns on rank 0; an error is raised on all."""
         if self.count == 1:
             return function()
@@ -104,7 +81,7 @@ class Ranks:
         value: T = told[0]
         return value
 
-    def hear(self, value: T) -> list[T]:
+    def gather(self, value: T) -> list[T]:
         """Return every rank's value, by rank."""
         if self.count == 1:
             return [value]
@@ -113,16 +90,16 @@ class Ranks:
             dist.all_gather_object(told, value)
         return told
 
-    def most(self, number: int) -> int:
+    def maximum(self, number: int) -> int:
         """Return the largest of all ranks' numbers."""
         if self.count == 1:
             return number
-        most = torch.tensor([number], device=self.device)
+        largest = torch.tensor([number], device=self.device)
         with self.waiting():
-            dist.all_reduce(most, dist.ReduceOp.MAX)
-        return int(most)
+            dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
 
-    def gather(self, rows: Tensor, agents: int) -> Tensor:
+    def gather_rows(self, rows: Tensor, agents: int) -> Tensor:
         """Return on rank 0 the rows ``[N, …]`` of all agents; elsewhere the rows given."""
         if self.count == 1:
             return rows
@@ -134,7 +111,7 @@ class Ranks:
         self.exchange([dist.P2POp(dist.irecv, part, r) for r, part in enumerate(parts) if r > 0])
         return torch.cat(parts)
 
-    def scatter(self, rows: Tensor | None, like: Tensor, agents: int) -> Tensor:
+    def scatter_rows(self, rows: Tensor | None, like: Tensor, agents: int) -> Tensor:
         """Return this rank's part, shaped as ``like``, of the ``rows [N, …]`` that rank 0 has."""
         if self.count > 1 and self.rank > 0:
             mine = torch.empty_like(like)

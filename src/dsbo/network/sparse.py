@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,15 +19,15 @@ class Sparse(Network):
     2000
     """
 
-    def weights(self, like: Tensor) -> Tensor:
-        """Return the non-zero weights with the dtype and device of ``like``."""
+    def weights(self, like: Tensor) -> Callable[[int], Tensor]:
+        """Return the non-zero weights with the dtype and device of ``like``, for every round."""
         where = np.stack(np.nonzero(self.W))
-        weights = torch.sparse_coo_tensor(
+        W = torch.sparse_coo_tensor(
             torch.as_tensor(where),
             torch.as_tensor(self.W[tuple(where)]),
             self.W.shape,
             dtype=like.dtype,
             device=like.device,
             check_invariants=True,
-        )
-        return weights.coalesce()
+        ).coalesce()
+        return lambda _: W

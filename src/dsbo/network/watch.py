@@ -16,8 +16,6 @@ from typing import TypedDict
 
 from torch.distributed import Store  # type: ignore[attr-defined]
 
-from dsbo.network.ranks import PeerLost
-
 LONGEST_INTERVAL = 1.0
 """Seconds between signs of life, at most; an eighth of the timeout if that is less."""
 LISTEN = 3.0
@@ -26,6 +24,28 @@ LISTEN = 3.0
 
 SLOW, LAG = 2.0, 1.0
 """A rank is slow if it computes that many times as long as the others and so many seconds more."""
+
+
+class PeerLost(RuntimeError):
+    """Another rank ended or does not answer; nothing recorded in a checkpoint is lost.
+
+    Attributes
+    ----------
+    rank : int or None
+        The rank that was lost; None if even that cannot be told.
+    reason : str
+        What was seen of it.
+    kept : str
+        What is left, and how to go on.
+    """
+
+    def __init__(self, rank: int | None, reason: str, kept: str = "") -> None:
+        self.rank, self.reason, self.kept = rank, reason, kept
+        super().__init__(rank, reason, kept)
+
+    def __str__(self) -> str:
+        who = "a rank" if self.rank is None else f"rank {self.rank}"
+        return f"{who} was lost: {self.reason}. {self.kept}".strip()
 
 
 class Note(TypedDict):

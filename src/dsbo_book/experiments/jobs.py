@@ -25,8 +25,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dsbo.algorithms import Algorithm
-from dsbo.network import Network
-from dsbo.network.peers import parted
+from dsbo.network import Network, PerLevel
+from dsbo.network.peers import over_processes
 from dsbo.network.ranks import ALONE, here
 from dsbo.problems import Problem
 from dsbo.run import Diverged, run
@@ -44,7 +44,7 @@ def _records() -> Path:
 RECORDS = _records()
 """Where the records are: ``$DSBO_RECORDS``, else with the package or in its source checkout. A file
 is named after an experiment and its scale."""
-Start = tuple[Algorithm, Problem, Network]
+Start = tuple[Algorithm, Problem, Network | PerLevel]
 loaded = lru_cache(maxsize=1)(data.load)
 """A data set by its name, kept for the next job that asks for it."""
 
@@ -132,11 +132,11 @@ def run_jobs(
     """
     out, ranks = Path(out), here()
     folder = out.with_name(f"{out.name}.runs") if out.suffix == SUFFIX else out
-    before = ranks.first(partial(_earlier, out, resume)) if folder != out else Record({}, {})
+    before = ranks.broadcast(partial(_earlier, out, resume)) if folder != out else Record({}, {})
     disable = True if ranks.rank else None if progress is None else not progress
     traces = []
     for job in tqdm(jobs, desc=folder.name, unit="run", disable=disable):
-        done = ranks.first(partial(_finished, job, folder, before)) if resume else None
+        done = ranks.broadcast(partial(_finished, job, folder, before)) if resume else None
         traces.append(done or _run_one(job, folder, device, resume, progress, command))
     if folder != out and ranks.rank == 0:
         kept = {job.name: _kept(job, folder, before) for job in jobs if job.keep}
@@ -250,7 +250,7 @@ def _run_one(
     algorithm, problem, network = job.start()
     ranks = here()
     if ranks is not ALONE:
-        network = parted(network)
+        network = over_processes(network)
     checkpoint = out / ".checkpoints" / job.name
     if not resume and ranks.rank == 0:
         shutil.rmtree(checkpoint, ignore_errors=True)
