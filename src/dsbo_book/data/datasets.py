@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo_book.data import cifar, idx, libsvm
+from dsbo_book.data import formats
 from dsbo_book.data.registry import SOURCES, find, samples, source_of
 
 __all__ = ["Dataset", "a9a", "cifar10", "fashion_mnist", "load", "mnist", "sample"]
@@ -119,8 +119,8 @@ def cifar10() -> Dataset:
     """
     paths, sums = find("cifar10"), SOURCES["cifar10"].files
     train = [f"data_batch_{k}" for k in range(1, 6)]
-    images, labels = zip(*(cifar.read(paths[f], sums[f]) for f in train), strict=True)
-    x_test, y_test = cifar.read(paths["test_batch"], sums["test_batch"])
+    images, labels = zip(*(formats.cifar(paths[f], sums[f]) for f in train), strict=True)
+    x_test, y_test = formats.cifar(paths["test_batch"], sums["test_batch"])
     return Dataset(
         _unit(np.concatenate(images)),
         _labels(np.concatenate(labels)),
@@ -143,7 +143,7 @@ def a9a() -> Dataset:
     """
     paths = samples("a9a")
     (x_train, y_train), (x_test, y_test) = (
-        libsvm.read(paths[f], features=123) for f in ("a9a.bz2", "a9a.t.bz2")
+        formats.libsvm(paths[f], 123) for f in ("a9a.bz2", "a9a.t.bz2")
     )
     return Dataset(
         torch.from_numpy(x_train),
@@ -156,7 +156,7 @@ def a9a() -> Dataset:
 
 def _idx(paths: dict[str, Path]) -> Dataset:
     """Read the four files, in the order of their names: test images and labels, then training."""
-    x_test, y_test, x_train, y_train = (idx.read(paths[file]) for file in sorted(paths))
+    x_test, y_test, x_train, y_train = (formats.idx(paths[file]) for file in sorted(paths))
     return Dataset(_unit(x_train), _labels(y_train), _unit(x_test), _labels(y_test), 10)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsbo_book.data import idx, registry
+from dsbo_book.data import formats, registry
 
 HERE = Path(__file__).parent
 SIZES = {
@@ -55,7 +55,7 @@ def images() -> Iterator[tuple[str, str, bytes]]:
         paths = registry.find(name)
         for part, n in parts.items():
             files = [f"{part}-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
-            x, y = (idx.read(paths[file]) for file in files)
+            x, y = (formats.idx(paths[file]) for file in files)
             chosen = drawn(y, n, SEED)
             for file, array in zip(files, (x, y), strict=True):
                 content = idx_bytes(array[chosen])
