@@ -155,7 +155,7 @@ def published_way() -> Callable[[], None]:
     that keep [out, in] as `torch.nn.Linear` does.
     """
     problem, weights = cleaning_problem(), ring()
-    W = weights.weights(problem.x0)
+    W = weights.weights(problem.x0)(0)
     shapes = [(HIDDEN, FEATURES), (HIDDEN,), (CLASSES, HIDDEN), (CLASSES,)]
     sizes = [math.prod(shape) for shape in shapes]
 
@@ -206,7 +206,7 @@ def published_way() -> Callable[[], None]:
 def cleaning(rounds: int) -> list[tuple[str, float, float, bool]]:
     """Compare a step of the cleaning problem with its floor and with the way scripts do it."""
     problem, weights = cleaning_problem(), ring()
-    algorithm, W = DSOBA(**STEPS), weights.weights(problem.x0)
+    algorithm, W = DSOBA(**STEPS), weights.weights(problem.x0)(0)
     keep_freed_memory()
     things = {
         "floor": floor(problem, W),
