@@ -6,6 +6,7 @@ import ast
 import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -186,6 +187,18 @@ def lock(session: nox.Session) -> None:
     # "+cpu" tells one build of PyTorch from another, not one version.
     lines = [line.partition("+")[0] for line in (folder / "all").read_text().splitlines()]
     pins.write_text("\n".join([head, *lines, ""]), "utf-8")
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Build wheel and sdist into dist/ and check them; the tag, if one is given, is the version."""
+    tag = f"v{PROJECT['version']}"
+    if session.posargs and session.posargs != [tag]:
+        session.error(f"the tag is {session.posargs[0]}, the version in pyproject.toml makes {tag}")
+    install(session, *EXTRAS["release"])
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
 
 
 @nox.session(default=False)

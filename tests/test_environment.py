@@ -40,6 +40,13 @@ def test_conda_installs_the_packages_of_the_package_and_the_book_in_the_same_ran
     assert named == pins
 
 
+def test_version_and_date_are_the_same_everywhere() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == PROJECT["version"]
+    heading = f"## [{cited['version']}] - {cited['date-released']}"
+    assert heading in (ROOT / "CHANGELOG.md").read_text().splitlines()
+
+
 def test_conda_uses_no_channel_with_terms_of_its_own() -> None:
     channels = yaml.safe_load((ROOT / "environment.yml").read_text())["channels"]
     assert channels == ["conda-forge", "nodefaults"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+import dsbo
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/dsbo"
 BOOK = ROOT / "book"
 
 ALGORITHMS = sorted(
-    p for p in (PACKAGE / "algorithms").glob("*.py") if p.stem not in {"__init__", "base"}
+    p for p in (PACKAGE / "algorithms").rglob("*.py") if p.stem not in {"__init__", "base"}
 )
 
 
@@ -27,6 +30,16 @@ def test_an_algorithm_names_its_chapter_and_has_a_naive_loop(path: Path) -> None
         assert (BOOK / f"{chapter}.md").is_file()
         assert f"file: {chapter}\n" in toc
     assert (ROOT / "tests/reference" / path.name).is_file(), f"no naive loop for {path.stem}"
+
+
+def test_every_algorithm_is_exported() -> None:
+    for path in ALGORITHMS:
+        name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+        module = importlib.import_module(name)
+        for found in vars(module).values():
+            if isinstance(found, type) and issubclass(found, dsbo.Algorithm):
+                public = found.__module__ == name and "cost" in vars(found)
+                assert not public or getattr(dsbo, found.__name__, None) is found
 
 
 def test_no_line_of_a_code_cell_scrolls() -> None:
