@@ -18,6 +18,8 @@ from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
 from dsbo_book.experiments.tuning import HELD_OUT, REPORTED
 
 GRAPHS = ("complete", "exponential", "torus", "adjusted ring")
+SELF_WEIGHT = 0.8
+"""What an agent of the adjusted ring keeps of its own."""
 # sigmoid(40) is 1 and sigmoid(-40) is 0 in single precision.
 TRUST = {"D-SOBA": None, "unweighted": (40.0, 40.0), "clean only": (40.0, -40.0)}
 """By method the x that clean and corrupted samples start from. The methods are D-SOBA; training on
@@ -77,7 +79,7 @@ def start(
     algorithm: Algorithm = SingleLevelDSGD(beta)
     if cell["method"] == "D-SOBA":
         algorithm = DSOBA(Constant(cell["alpha"]), beta, Constant(0.1), Constant(0.2))
-    network = networks.regular(cell["graph"], 10, 0.8)
+    network = networks.regular(cell["graph"], 10, SELF_WEIGHT)
     keep = (cell["method"], cell["graph"], cell["seed"]) == ("D-SOBA", "complete", 0)
     described = partial(task, rate=cell["rate"], seed=cell["seed"], trust=TRUST[cell["method"]])
     return Start(algorithm, described, network, steps, every, keep=keep)

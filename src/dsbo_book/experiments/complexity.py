@@ -31,50 +31,34 @@ SHIFT = 20.0
 """A falling step is c (1 + t / SHIFT)^-e."""
 TERMS = 12
 """Terms of every Neumann series, all of them added up."""
-TRACKED = dict.fromkeys(("upper", "lower", "auxiliary"), "ATC-GT")
-Rules = dict[str, Any]
-"""Keyword arguments: alpha, beta; gamma of z; eta of momenta."""
-
-
-def _xyz(method: Callable[..., Algorithm], **more: Any) -> Callable[[Rules], Algorithm]:
-    return lambda r: method(r["alpha"], r["beta"], r["beta"], **more)
-
-
-def _loops(method: Callable[..., Algorithm], **more: Any) -> Callable[[Rules], Algorithm]:
-    return lambda r: method(r["alpha"], r["beta"], r["gamma"], **more)
-
-
-def _series(method: Callable[..., Algorithm], **more: Any) -> Callable[[Rules], Algorithm]:
-    return lambda r: method(r["alpha"], r["beta"], K=TERMS, L=BOUND, full_sum=True, **more)
-
-
-def _momenta(method: Callable[..., Algorithm]) -> Callable[[Rules], Algorithm]:
-    return lambda r: method(
-        r["alpha"], r["beta"], r["eta"], r["eta"], K=TERMS, L=BOUND, full_sum=True
-    )
-
-
-SHARED: dict[str, Callable[[Rules], Algorithm]] = {
-    "D-SOBA": _xyz(a.DSOBA),
-    "SPARKLE-ED": _xyz(a.SPARKLE),
-    "SPARKLE-GT": _xyz(a.SPARKLE, **TRACKED),
-    "SLDBO": _xyz(a.SLDBO, radius=10.0),
-    "MA-DSBO": _loops(a.MADSBO, theta=0.2, T_y=3, T_z=3),
-    "DSBO": _loops(a.DSBO, T_y=3, T_Q=3),
-    "SLAM": _series(a.SLAM),
-    "Gossip-DSBO": lambda r: a.GossipDSBO(r["alpha"], r["beta"], r["eta"], copies=TERMS, L=BOUND),
-    "MDBO": _momenta(a.MDBO),
-    "VRDBO": _momenta(a.VRDBO),
+BOUND = 2.0
+"""The L of the Neumann series, above every lower Hessian of either problem."""
+SERIES: dict[str, Any] = {"K": TERMS, "L": BOUND, "full_sum": True}
+TRACKED: dict[str, Any] = dict.fromkeys(("upper", "lower", "auxiliary"), "ATC-GT")
+Method = tuple[Callable[..., Algorithm], str]
+"""What is called with alpha, beta and more: steps of ``z``, of inner ``loops``, or weights of one
+``momentum`` or two ``momenta``."""
+SHARED: dict[str, Method] = {
+    "D-SOBA": (a.DSOBA, "z"),
+    "SPARKLE-ED": (a.SPARKLE, "z"),
+    "SPARKLE-GT": (partial(a.SPARKLE, **TRACKED), "z"),
+    "SLDBO": (partial(a.SLDBO, radius=10.0), "z"),
+    "MA-DSBO": (partial(a.MADSBO, theta=Constant(0.2), T_y=3, T_z=3), "loops"),
+    "DSBO": (partial(a.DSBO, T_y=3, T_Q=3), "loops"),
+    "SLAM": (partial(a.SLAM, **SERIES), "none"),
+    "Gossip-DSBO": (partial(a.GossipDSBO, copies=TERMS, L=BOUND), "momentum"),
+    "MDBO": (partial(a.MDBO, **SERIES), "momenta"),
+    "VRDBO": (partial(a.VRDBO, **SERIES), "momenta"),
 }
-PERSONAL: dict[str, Callable[[Rules], Algorithm]] = {
-    "INTERACT": _series(a.INTERACT),
-    "SVR-INTERACT": _series(a.SVRINTERACT, q=10),
-    "DIAMOND": _momenta(a.DIAMOND),
-    "M-SGD": _momenta(a.MSGD),
-    "GT-SGD": _series(a.GTSGD),
-    "D-SGD": _series(a.DSGD),
-    "LoPA": _xyz(a.LOPA),
-    "LoPA-GT": _xyz(a.LOPAGT),
+PERSONAL: dict[str, Method] = {
+    "INTERACT": (partial(a.INTERACT, **SERIES), "none"),
+    "SVR-INTERACT": (partial(a.SVRINTERACT, **SERIES, q=10), "none"),
+    "DIAMOND": (partial(a.DIAMOND, **SERIES), "momenta"),
+    "M-SGD": (partial(a.MSGD, **SERIES), "momenta"),
+    "GT-SGD": (partial(a.GTSGD, **SERIES), "none"),
+    "D-SGD": (partial(a.DSGD, **SERIES), "none"),
+    "LoPA": (a.LOPA, "z"),
+    "LoPA-GT": (a.LOPAGT, "z"),
 }
 ONE_LEVEL = "DSGD"
 """The table's single-level DSGD: what D-SOBA does where f does not depend on y."""
@@ -93,8 +77,6 @@ CANDIDATES = {
 }
 """The candidates by problem and class, the same for every method of it: alpha and beta at
 T = `TUNED_AT`, or at t = 0."""
-BOUND = 2.0
-"""The L of the Neumann series, above every lower Hessian of either problem."""
 
 
 def _steps(alpha: float, beta: float, *methods: str) -> dict[str, Cell]:
@@ -151,24 +133,27 @@ def start(cell: Cell, rows: dict[str, int] = ROWS) -> Start:
 
 def algorithm(cell: Cell) -> Algorithm:
     """Return the method of a cell with its steps for T iterations."""
-    method = cell["method"]
-    shrink = (TUNED_AT / cell["T"]) ** 0.5
+    recursive, exact = cell["method"] in RECURSIVE, cell["method"] == EXACT
+    shrink = 1.0 if exact else (TUNED_AT / cell["T"]) ** 0.5
 
     def rule(size: float) -> Schedule:
-        if method in RECURSIVE:
+        if recursive:
             return Power(size * SHIFT ** (1 / 3), SHIFT, 1 / 3)
-        return Constant(size if method == EXACT else size * shrink)
+        return Constant(size * shrink)
 
-    recursive = Power(SHIFT ** (2 / 3), SHIFT, 2 / 3)
-    return METHODS[method](
-        {
-            "alpha": rule(cell["alpha"]),
-            "beta": rule(cell["beta"]),
-            # A loop with tracking bears steps up to (1 + λ)²/(2L), λ the least eigenvalue, here 0.
-            "gamma": rule(cell["beta"] / 3),
-            "eta": recursive if method in RECURSIVE else Constant(0.2 * shrink),
-        }
-    )
+    alpha, beta = rule(cell["alpha"]), rule(cell["beta"])
+    falling = Power(SHIFT ** (2 / 3), SHIFT, 2 / 3)
+    eta: Schedule = falling if recursive else Constant(0.2 * shrink)
+    method, kind = METHODS[cell["method"]]
+    more: dict[str, list[Schedule]] = {
+        "none": [],
+        "z": [beta],
+        # A loop with tracking bears steps up to (1 + λ)²/(2L), λ the least eigenvalue, here 0.
+        "loops": [rule(cell["beta"] / 3)],
+        "momentum": [eta],
+        "momenta": [eta, eta],
+    }
+    return method(alpha, beta, *more[kind])
 
 
 def quadratic(

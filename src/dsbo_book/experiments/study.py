@@ -119,14 +119,14 @@ def cross(*tables: Sequence[Cell]) -> list[Cell]:
 
 
 def stem(cell: Cell) -> str:
-    """Return a cell as the stem of a file name.
+    """Return a cell as the stem of a file name, whatever the order of its keys.
 
     >>> stem({"method": "D-SOBA", "graph": "adjusted ring", "alpha": 2000.0})
-    'method-d-soba_graph-adjusted-ring_alpha-2000'
+    'alpha-2000_graph-adjusted-ring_method-d-soba'
     """
     words = (
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in cell.items()
+        for key, value in sorted(cell.items())
     )
     return "_".join(re.sub(r"[^a-z0-9.+-]+", "-", word.lower()) for word in words)
 
