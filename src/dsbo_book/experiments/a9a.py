@@ -11,7 +11,7 @@ from functools import partial
 from dsbo_book.experiments import networks, tasks
 from dsbo_book.experiments.diamond import METHODS, by_theorem
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
-from dsbo_book.experiments.tuning import HELD_OUT, REPORTED
+from dsbo_book.experiments.tuning import REPORTED, trials
 
 PAIR = ("DIAMOND", "D-SGD")
 """The methods that the figure compares."""
@@ -46,7 +46,7 @@ def _tuned(edges: tuple[float, ...], methods: tuple[str, ...]) -> list[Cell]:
 FIRST, *OTHERS = EDGES
 ALL = _tuned((FIRST,), tuple(METHODS))
 LITERAL = cross(grid(edge=[FIRST], method=PAIR), [PRINTED])
-TRIALS = cross(grid(edge=[FIRST], method=METHODS), CANDIDATES, grid(seed=HELD_OUT))
+TRIALS = trials(grid(edge=[FIRST], method=METHODS), lambda _: CANDIDATES)
 SEEDS = grid(seed=REPORTED)
 quick = partial(start, compile=False)
 STUDIES = {

@@ -15,7 +15,7 @@ from dsbo.problems import Problem
 from dsbo.schedules import Constant, Power
 from dsbo_book.experiments import networks, tasks
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
-from dsbo_book.experiments.tuning import HELD_OUT, REPORTED
+from dsbo_book.experiments.tuning import REPORTED, trials
 
 GRAPHS = ("complete", "exponential", "torus", "adjusted ring")
 SELF_WEIGHT = 0.8
@@ -99,12 +99,8 @@ def cells(
 
 
 def _trials(scale: str) -> list[Cell]:
-    each = [
-        cell | candidate
-        for cell in grid(method=METHODS, graph=GRAPHS[:1], rate=RATES[:1])
-        for candidate in CANDIDATES[scale][cell["method"]]
-    ]
-    return cross(each, grid(seed=HELD_OUT))
+    cells = grid(method=METHODS, graph=GRAPHS[:1], rate=RATES[:1])
+    return trials(cells, lambda cell: CANDIDATES[scale][cell["method"]])
 
 
 SAMPLE = partial(tasks.cleaning, dataset="fashion_mnist-sample", train=4_000, clean=1_000)

@@ -21,7 +21,7 @@ from dsbo.schedules import Constant, Power, Schedule
 from dsbo.trace import Trace
 from dsbo_book.experiments import networks, tasks
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
-from dsbo_book.experiments.tuning import HELD_OUT, REPORTED
+from dsbo_book.experiments.tuning import REPORTED, trials
 
 HORIZONS = (32, 128, 512)
 """T, the numbers of iterations."""
@@ -70,13 +70,13 @@ EXACT = "INTERACT"
 PROBLEMS = ("quadratic", "logistic")
 QUADRATIC = grid(alpha=(0.1, 0.3), beta=(0.2, 0.6))
 CANDIDATES = {
-    ("quadratic", "shared"): QUADRATIC,
-    ("quadratic", "personal"): QUADRATIC,
-    ("logistic", "shared"): grid(alpha=(12.0, 40.0, 120.0), beta=(0.2, 0.5)),
-    ("logistic", "personal"): grid(alpha=(4.0, 12.0), beta=(0.2, 0.6)),
+    ("quadratic", False): QUADRATIC,
+    ("quadratic", True): QUADRATIC,
+    ("logistic", False): grid(alpha=(12.0, 40.0, 120.0), beta=(0.2, 0.5)),
+    ("logistic", True): grid(alpha=(4.0, 12.0), beta=(0.2, 0.6)),
 }
-"""The candidates by problem and class, the same for every method of it: alpha and beta at
-T = `TUNED_AT`, or at t = 0."""
+"""By problem and whether the lower level is personal, the same for all methods: alpha and beta
+at T = `TUNED_AT`, or at t = 0."""
 
 
 def _steps(alpha: float, beta: float, *methods: str) -> dict[str, Cell]:
@@ -220,14 +220,10 @@ def _trials(problems: tuple[str, ...], longest: int) -> list[Cell]:
     The runs are as long as the shortest that are reported: where steps shrink, what is stable there
     is so in longer ones.
     """
-    each = [
-        cell | candidate
-        for problem in problems
-        for method in TUNED[problem]
-        for cell in _cells(problem, method, longest)[:1]
-        for candidate in CANDIDATES[problem, "personal" if method in PERSONAL else "shared"]
+    cells = [
+        _cells(problem, method, longest)[0] for problem in problems for method in TUNED[problem]
     ]
-    return cross(each, grid(seed=HELD_OUT))
+    return trials(cells, lambda cell: CANDIDATES[cell["problem"], cell["method"] in PERSONAL])
 
 
 def mean_square(trace: Trace, horizon: int) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 from dsbo.algorithms import DSOBA, MADSBO, MDBO, Algorithm
 from dsbo_book.experiments import networks, tasks
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
-from dsbo_book.experiments.tuning import HELD_OUT, REPORTED
+from dsbo_book.experiments.tuning import REPORTED, trials
 
 LEVELS = {
     "synthetic": {"mild": 0.5, "severe": 2.0},
@@ -129,13 +129,7 @@ def _tuned(cell: Cell) -> Cell:
 
 
 def _trials(*datasets: str) -> list[Cell]:
-    """Return every candidate of every method, on held-out seeds."""
-    each = [
-        cell | candidate
-        for cell in _cells(METHODS, datasets)
-        for candidate in CANDIDATES[cell["dataset"]]
-    ]
-    return cross(each, grid(seed=HELD_OUT))
+    return trials(_cells(METHODS, datasets), lambda cell: CANDIDATES[cell["dataset"]])
 
 
 SEVERE = {"dataset": "synthetic", "heterogeneity": "severe", "graph": "ring", "method": "D-SOBA"}

@@ -12,7 +12,7 @@ from functools import partial
 from dsbo_book.experiments import networks, tasks
 from dsbo_book.experiments.diamond import METHODS, by_theorem
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
-from dsbo_book.experiments.tuning import HELD_OUT, REPORTED
+from dsbo_book.experiments.tuning import REPORTED, trials
 
 EDGES = (0.3, 0.5, 0.8)
 """Edge probabilities; all methods run at the first, DIAMOND on the smallest network at all."""
@@ -66,7 +66,7 @@ def _figures(
 
 def _trials(*datasets: str) -> list[Cell]:
     cells = grid(dataset=datasets, agents=[9], method=METHODS, edge=EDGES[:1])
-    return cross(cells, CANDIDATES, grid(seed=HELD_OUT))
+    return trials(cells, lambda _: CANDIDATES)
 
 
 quick = partial(start, each=200, compile=False)

@@ -16,7 +16,7 @@ from dsbo.problems import Problem
 from dsbo.schedules import Power
 from dsbo_book.experiments import networks, tasks
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
-from dsbo_book.experiments.tuning import HELD_OUT, REPORTED
+from dsbo_book.experiments.tuning import REPORTED, trials
 
 METHODS: dict[str, Callable[..., Algorithm]] = {
     "D-SOBA": DSOBA,
@@ -73,9 +73,7 @@ SAMPLE = partial(
     tasks.cleaning, dataset="fashion_mnist-sample", train=4_000, clean=1_000, hidden=50
 )
 quick = partial(start, task=SAMPLE, steps=100, every=20)
-TRIALS = cross(
-    grid(method=METHODS, sparse=["everywhere"], rate=RATES[:1]), CANDIDATES, grid(seed=HELD_OUT)
-)
+TRIALS = trials(grid(method=METHODS, sparse=["everywhere"], rate=RATES[:1]), lambda _: CANDIDATES)
 STUDIES = {
     "paper": Study(cells(RATES, REPORTED), start),
     "quick": Study(cells(RATES[:1], [0], share=4_000 / 50_000), quick),

@@ -6,14 +6,14 @@ A tuning study is the study itself, at other values of ``alpha`` and ``beta`` an
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dsbo.trace import Trace
-from dsbo_book.experiments.study import Cell
+from dsbo_book.experiments.study import Cell, cross, grid
 
 REPORTED = (0, 1, 2, 3, 4)
 """Seeds of the records."""
@@ -21,6 +21,12 @@ HELD_OUT = (100, 101)
 """Seeds for tuning, never reported."""
 STEPS = ("alpha", "beta")
 """What is tuned: keys of a cell, the scales of the steps of x and of y."""
+
+
+def trials(cells: Iterable[Cell], candidates: Callable[[Cell], Iterable[Cell]]) -> list[Cell]:
+    """Return every cell with each of its candidates, on held-out seeds."""
+    each = [cell | candidate for cell in cells for candidate in candidates(cell)]
+    return cross(each, grid(seed=HELD_OUT))
 
 
 def score(trace: Trace, column: str) -> float:
