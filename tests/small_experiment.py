@@ -1,8 +1,9 @@
-"""The command line with a small experiment, for torchrun; a rank may be told to die once."""
+"""A small study, also for the command line and torchrun; a rank may be told to die once."""
 
 import os
 import signal
 import sys
+from functools import partial
 
 from cases import STEPS, lazy_ring, quadratic
 
@@ -10,19 +11,23 @@ from dsbo import DSOBA, Dense
 from dsbo.network.ranks import here
 from dsbo_book.cli import main
 from dsbo_book.experiments import EXPERIMENTS, Experiment
-from dsbo_book.experiments.jobs import Job
+from dsbo_book.experiments.study import Start, Study, grid
 
-STEPS_TAKEN, RECORD = 150, 50
-SCALES = {"quick": STEPS_TAKEN}
-
-
-def start():
-    return DSOBA(**STEPS, theta=0.3), quadratic(N=6, noise=0.5)[1], Dense(lazy_ring(6))
+SMALL = Experiment("A small one", "small_experiment", scales=("quick",))
 
 
-def jobs(steps, seeds):
-    told = {"method": "D-SOBA", "graph": "ring", "seed": (seeds or (0,))[0]}
-    return [Job("small", told, start, steps, RECORD, keep=True)]
+def problem(N, noise):
+    return quadratic(N=N, noise=noise)[1]
+
+
+def start(cell, steps=150, every=50, noise=0.5, theta=0.3):
+    algorithm = DSOBA(**STEPS | {"alpha": cell.get("alpha", 0.1)}, theta=theta)
+    described = partial(problem, N=6, noise=noise)
+    return Start(algorithm, described, Dense(lazy_ring(6)), steps, every, keep=True)
+
+
+CELLS = grid(method=["D-SOBA"], graph=["ring"], seed=[0])
+STUDIES = {"quick": Study(CELLS, start)}
 
 
 def die_once(rank):
@@ -39,7 +44,7 @@ def die_once(rank):
 
 
 if __name__ == "__main__":
-    EXPERIMENTS["small"] = Experiment("A small one", "small_experiment")
+    EXPERIMENTS["small"] = SMALL
     if "DIES" in os.environ:
         die_once(int(os.environ["DIES"]))
     sys.exit(main())

@@ -13,7 +13,7 @@ def trace(method, seed, calls, scale):
     rows = [
         {"step": t, "upper_grads": calls * t, **zero, "metric": scale / t} for t in range(1, 101)
     ]
-    return Trace(rows, {"experiment": {"method": method, "seed": seed}})
+    return Trace(rows, {"cell": {"method": method, "seed": seed}})
 
 
 def runs(seeds=3):

@@ -11,6 +11,7 @@ import small_experiment
 from safetensors.torch import load_file
 
 from dsbo import Peers, Trace, run
+from dsbo_book.experiments.study import stem
 
 HERE = Path(__file__).parent
 PROGRAM = [str(HERE / "small_experiment.py"), "run", "small", "--timeout", "30"]
@@ -19,14 +20,15 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path
 
 def check(folder):
     """The experiment left what one process would have left."""
-    algorithm, problem, network = small_experiment.start()
-    steps, record = small_experiment.STEPS_TAKEN, small_experiment.RECORD
-    want = run(algorithm, problem, Peers(network.W), steps, record=record)
-    got = Trace.load(folder / "small.csv")
+    (cell,) = small_experiment.CELLS
+    start, name = small_experiment.start(cell), stem(cell)
+    network = Peers(start.network.W)
+    want = run(start.algorithm, start.problem(), network, start.steps, record=start.every)
+    got = Trace.load(folder / f"{name}.csv")
     assert got.provenance["network"]["kind"] == "Peers"
     columns = [c for c in want.rows[0] if c != "seconds"]
     assert got.frame[columns].equals(want.frame[columns])
-    assert load_file(folder / "small.safetensors")["xbar"].equal(want.state.x.mean(0))
+    assert load_file(folder / f"{name}.safetensors")["xbar"].equal(want.state.x.mean(0))
 
 
 def test_torchrun_restarts_the_ranks_of_one_that_was_killed(tmp_path):

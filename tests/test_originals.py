@@ -7,6 +7,7 @@ import functools
 import lzma
 import math
 import runpy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from dsbo import run
 from dsbo_book import data
 from dsbo_book.data import registry
 from dsbo_book.experiments import EXPERIMENTS
-from dsbo_book.experiments.jobs import RECORDS, load_record
+from dsbo_book.experiments.stored import RECORDS, load_record
 
 pytestmark = pytest.mark.originals
 
@@ -53,49 +54,49 @@ def test_the_samples_are_what_their_script_draws():
 
 
 @functools.cache
-def cells(record):
-    """One job for every method and kind of data, of a tuning one for every kind of data."""
+def sampled(record):
+    """A cell for every method and kind of data, of a tuning one for every kind of data."""
     experiment, _, scale = record.rpartition("-")
-    known, first = EXPERIMENTS[experiment], {}
-    for job in known.jobs(known.scales[scale], None):
-        method = "" if experiment.endswith("tuning") else job.told["method"]
-        first.setdefault((method, job.told.get("dataset", job.told.get("problem"))), job)
-    return list(first.values())
+    study, first = EXPERIMENTS[experiment].study(scale), {}
+    for cell in study.cells:
+        method = "" if experiment.endswith("tuning") else cell["method"]
+        first.setdefault((method, cell.get("dataset", cell.get("problem"))), cell)
+    return replace(study, cells=list(first.values()))
 
 
-def deviation(job, trace, seed=None):
-    """How far a job's first rows, run again, are from its trace: at the start, and one row later.
+def deviation(start, seed, trace):
+    """How far the first rows, run again, are from a trace: at the start, and one row later.
 
     In units of the larger value of each column. A ReLU network in single precision is chaotic:
     there the second number says little.
     """
-    algorithm, problem, network = job.start()
     again = run(
-        algorithm, problem, network, steps=job.record, record=job.record, progress=False,
-        seed=job.told["seed"] if seed is None else seed,
+        start.algorithm, start.problem(), start.network, steps=start.every, record=start.every,
+        progress=False, seed=seed,
     )  # fmt: skip
     apart = [0.0, 0.0]
     for column in set(again.rows[0]) - {"seconds"}:
         scale = max(abs(row[column]) for row in trace.rows[:2]) or 1.0
         for k in (0, 1):
             gap = abs(again.rows[k][column] - trace.rows[k][column]) / scale
-            assert math.isfinite(gap), (job.name, column)
+            assert math.isfinite(gap), column
             apart[k] = max(apart[k], gap)
     return apart
 
 
 @pytest.mark.parametrize("record", sorted(path.stem for path in RECORDS.glob("*.npz")))
 def test_cells_of_a_record_come_out_again(record):
-    for job in cells(record):
-        (trace,) = load_record([job], RECORDS / f"{record}.npz")
-        start, later = deviation(job, trace)
-        assert start < 1e-5, job.name
-        assert later < (0.3 if record.startswith(("cleaning", "sparkle")) else 1e-3), job.name
+    study = sampled(record)
+    traces = load_record(study, RECORDS / f"{record}.npz")
+    for cell, trace in zip(study.cells, traces, strict=True):
+        start, later = deviation(study.start(cell), cell["seed"], trace)
+        assert start < 1e-5, cell
+        assert later < (0.3 if record.startswith(("cleaning", "sparkle")) else 1e-3), cell
 
 
 @pytest.mark.parametrize("record", ["a9a-paper", "cleaning-paper", "meta-paper"])
 def test_a_cell_of_another_seed_does_not(record):
-    job = cells(record)[0]
-    (trace,) = load_record([job], RECORDS / f"{record}.npz")
-    start, later = deviation(job, trace, seed=job.told["seed"] + 1)
+    study = sampled(record)
+    cell, trace = study.cells[0], load_record(study, RECORDS / f"{record}.npz")[0]
+    start, later = deviation(study.start(cell), cell["seed"] + 1, trace)
     assert max(start, later) > 1e-2

@@ -14,7 +14,8 @@ from test_conformance import CASES, weights
 from dsbo import Dense, Peers, PerLevel, Problem, Sparse, graphs, mixing, run
 from dsbo.network import OnePeer, spawn
 from dsbo.network.peers import over_processes
-from dsbo_book.experiments.jobs import Job, run_jobs
+from dsbo_book.experiments.running import run_study
+from dsbo_book.experiments.study import Start, Study
 from dsbo_book.wire import bytes_received
 
 N = 5
@@ -154,23 +155,29 @@ def test_a_network_that_is_sent_to_processes_belongs_to_them():
     assert [len(trace.state.x) for trace in (first, second)] == [N, N // 2]
 
 
-def per_level_job():
-    def start():
-        W = lazy_ring(N)
-        network = PerLevel(x=Dense(W), y=Sparse(mixing.lazy(W)), z=Dense(mixing.average(N)))
-        return CASES["sparkle mixed"].algorithm, quadratic(N=N, noise=0.5)[1], network
-
-    return Job("per level", {"seed": 3}, start, steps=30, record=10)
+def noisy(N, noise):
+    return quadratic(N=N, noise=noise)[1]
 
 
-def state_of_job(folder):
-    (trace,) = run_jobs([per_level_job()], folder, progress=False)
+def per_level(_):
+    W = lazy_ring(N)
+    network = PerLevel(x=Dense(W), y=Sparse(mixing.lazy(W)), z=Dense(mixing.average(N)))
+    algorithm = CASES["sparkle mixed"].algorithm
+    return Start(algorithm, partial(noisy, N=N, noise=0.5), network, steps=30, every=10)
+
+
+def state_of_run(folder):
+    study = Study([{"seed": 3}], per_level)
+    (trace,) = run_study(study, folder, progress=False)
+    # What a run is known by does not depend on how many processes make it.
+    (again,) = run_study(study, folder, progress=False, resume=True)
+    assert again.rows == trace.rows
     return trace.state
 
 
 def test_an_experiment_with_a_graph_a_level_runs_on_processes(tmp_path):
-    got = spawn(partial(state_of_job, tmp_path / "two"), 2, timeout=30)[0]
-    equal_to_rounding(got, state_of_job(tmp_path / "one"))
+    got = spawn(partial(state_of_run, tmp_path / "two"), 2, timeout=30)[0]
+    equal_to_rounding(got, state_of_run(tmp_path / "one"))
 
 
 def test_a_network_whose_weights_change_is_refused_on_processes():

@@ -15,10 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsbo_book.experiments import EXPERIMENTS, Experiment
+from dsbo_book.experiments import EXPERIMENTS
 
 if TYPE_CHECKING:
     from dsbo.trace import Trace
+    from dsbo_book.experiments.study import Study
 
 EXIT_CODES = """\
 exit codes:
@@ -115,7 +116,10 @@ def parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("plot", help="draw the traces of a run or of a record")
     add.add_argument(
-        "place", type=Path, metavar="DIR|FILE", help="folder of a run, or a record (*.npz)"
+        "place",
+        type=Path,
+        metavar="DIR|FILE|NAME-SCALE",
+        help="folder of a run, a record (*.npz), or one that comes with the package",
     )
     add.add_argument("--x", default="step", help="column for the horizontal axis, such as floats")
     add.add_argument("--y", nargs="+", metavar="COLUMN", help="columns to draw; by default all")
@@ -124,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="traces with these settings alone, such as rate=0.2 graph=torus",
+        help="traces whose cells say so alone, such as rate=0.2 graph=torus",
     )
     add.add_argument("--out", type=Path, metavar="FILE", help="by default overview.svg, in DIR")
     add.set_defaults(command=plot)
@@ -161,16 +165,16 @@ def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
     from dsbo.algorithms import ALGORITHMS
     from dsbo_book.data.registry import SOURCES
 
-    print("experiments (dsbo run NAME)")
+    print("experiments (dsbo run NAME --scale SCALE)")
     for name, experiment in EXPERIMENTS.items():
-        print(f"  {name:16} {experiment.title}")
+        print(f"  {name:18} {experiment.title}; {', '.join(experiment.scales)}")
     print("algorithms (from dsbo import …)")
     for cls in ALGORITHMS:
-        print(f"  {cls.__name__:16} {(cls.__doc__ or '').splitlines()[0]}")
+        print(f"  {cls.__name__:18} {(cls.__doc__ or '').splitlines()[0]}")
     print("data sets (dsbo data fetch NAME)")
     for name, source in SOURCES.items():
         licence = source.licence or "no licence given"
-        print(f"  {name:16} {source.title}, {licence}; with the package: {source.sample}")
+        print(f"  {name:18} {source.title}, {licence}; with the package: {source.sample}")
     return 0
 
 
@@ -178,29 +182,26 @@ def run_experiment(args: argparse.Namespace) -> int:
     """Run an experiment; 3 if one of its runs diverged."""
     from dsbo.network import join
 
-    experiment = EXPERIMENTS[args.name]
-    if args.scale not in experiment.scales:
-        there = ", ".join(experiment.scales)
-        raise ValueError(f"{args.name} has no scale {args.scale!r}; it has {there}")
+    study = EXPERIMENTS[args.name].study(args.scale)
+    study = study.at_seeds(args.seeds) if args.seeds else study
     if "WORLD_SIZE" not in os.environ:
-        return _run_jobs(experiment, args)
+        return _run_study(study, args)
     with join(timeout=args.timeout, device=args.device or "cpu") as ranks:
         args.device = str(ranks.device)
         args.resume = args.resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
-        return _run_jobs(experiment, args)
+        return _run_study(study, args)
 
 
-def _run_jobs(experiment: Experiment, args: argparse.Namespace) -> int:
+def _run_study(study: Study, args: argparse.Namespace) -> int:
     from dsbo.network.ranks import here
-    from dsbo_book.experiments.jobs import run_jobs
+    from dsbo_book.experiments.running import run_study
 
     out = args.out or Path("runs") / f"{args.name}-{args.scale}"
-    jobs = experiment.jobs(experiment.scales[args.scale], args.seeds)
-    ranks = here()
+    runs, ranks = len(study.cells), here()
     over = f" over {ranks.count} processes" if ranks.count > 1 else ""
     if ranks.rank == 0:
-        print(f"{len(jobs)} runs of {args.name} at {args.scale} scale{over} -> {out}", flush=True)
-    traces = run_jobs(jobs, out, device=args.device, resume=args.resume, command=args.command_line)
+        print(f"{runs} runs of {args.name} at {args.scale} scale{over} -> {out}", flush=True)
+    traces = run_study(study, out, args.device, args.resume, command=args.command_line)
     lost = [trace for trace in traces if "diverged" in trace.provenance]
     if ranks.rank == 0:
         print(f"done. Look at them with: dsbo plot {out}")
@@ -210,10 +211,10 @@ def _run_jobs(experiment: Experiment, args: argparse.Namespace) -> int:
 
 def _tell_lost(lost: Sequence[Trace]) -> None:
     for trace in lost:
-        told, end = trace.provenance["experiment"], trace.provenance["diverged"]
-        over = f" on {told['graph']}" if "graph" in told else ""
+        cell, end = trace.provenance["cell"], trace.provenance["diverged"]
+        over = f" on {cell['graph']}" if "graph" in cell else ""
         print(
-            f"dsbo: {told['method']}{over}, seed {told['seed']}, diverged: "
+            f"dsbo: {cell['method']}{over}, seed {cell['seed']}, diverged: "
             f"{end['variable']} is not finite after step {end['step']}",
             file=sys.stderr,
         )
@@ -249,22 +250,25 @@ def _traces(place: Path) -> list[Trace]:
     """Return the traces in a record, in one file, or in the folder of a run."""
     from dsbo.trace import Trace
     from dsbo_book.experiments.record import SUFFIX, read
+    from dsbo_book.experiments.stored import RECORDS
 
+    ours = RECORDS / f"{place}{SUFFIX}"
+    place = ours if ours.is_file() and not place.exists() else place
     if place.suffix == SUFFIX and place.is_file():
         return list(read(place).traces.values())
     files = sorted(place.glob("*.csv"))
     files += [place] if place.is_file() else []
     if not files:
         raise FileNotFoundError(
-            f"no traces in {place}: it is no record (*.npz), no trace, and no "
-            "folder with traces (*.csv)"
+            f"no traces in {place}: it is no record (*.npz), none that comes with the package, no "
+            "trace, and no folder with traces (*.csv)"
         )
     return [Trace.load(file) for file in files]
 
 
 def _fits(trace: Trace, only: Sequence[str]) -> bool:
-    told = trace.provenance.get("experiment", {})
-    return all(str(told.get(k)) == v for k, _, v in (word.partition("=") for word in only))
+    cell = trace.provenance.get("cell", {})
+    return all(str(cell.get(k)) == v for k, _, v in (word.partition("=") for word in only))
 
 
 def data_sets(args: argparse.Namespace) -> int:

@@ -105,11 +105,11 @@ def lines(
     ax : Axes
         Where to draw.
     traces : iterable of Trace
-        With ``provenance["experiment"]`` that says ``method`` and ``graph``.
+        With ``provenance["cell"]`` that says ``method`` and ``graph``, or ``edge``.
     y, x : str
         Columns.
     label : callable, optional
-        Experiment settings -> text in the legend; by default the method and the graph.
+        Cell -> text in the legend; by default the method and the graph.
     **kwargs
         Passed on to ``Axes.plot``.
     """
@@ -190,29 +190,30 @@ def gallery(images: ArrayLike, titles: Sequence[str], columns: int = 8) -> Figur
 
 
 def grouped(traces: Iterable[Trace]) -> list[tuple[dict[str, Any], list[Trace]]]:
-    """Return traces that differ in the seed alone together, with the settings they share."""
+    """Return traces that differ in the seed alone together, with the cell they share."""
 
     def key(trace: Trace) -> str:
-        told = trace.provenance.get("experiment") or {}
+        told = trace.provenance.get("cell") or {}
         return repr(sorted((k, v) for k, v in told.items() if k != "seed"))
 
     kept = list(traces)
     order = list(dict.fromkeys(key(trace) for trace in kept))
     ordered = sorted(kept, key=lambda trace: order.index(key(trace)))
     pairs = [list(group) for _, group in groupby(ordered, key)]
-    return [(settings_of(group[0]), group) for group in pairs]
+    return [(cell_of(group[0]), group) for group in pairs]
 
 
-def settings_of(trace: Trace) -> dict[str, Any]:
-    """Return the experiment's settings, or for a run of one's own its algorithm and network."""
-    told = trace.provenance.get("experiment")
-    if told:
-        return {"graph": "", **told}
+def cell_of(trace: Trace) -> dict[str, Any]:
+    """Return the cell of a study with its graph, or for a run of one's own its algorithm."""
+    cell = trace.provenance.get("cell")
+    if cell:
+        graph = f"Erdős–Rényi {cell['edge']:g}" if "edge" in cell else ""
+        return {"graph": graph, **cell}
     return {"method": trace.provenance.get("algorithm", {}).get("name", "run"), "graph": ""}
 
 
 def told_by(told: Mapping[str, Any]) -> list[str]:
-    """Return what a legend says of an experiment's settings."""
+    """Return what a legend says of a cell."""
     rate = [f"{told['rate']:.0%} bad labels"] if "rate" in told else []
     sparse = [f"sparse graph: {told['sparse']}"] if "sparse" in told else []
     return [word for word in (told["method"], told["graph"]) if word] + sparse + rate

@@ -66,6 +66,8 @@ def join(timeout: float = TIMEOUT, device: str = "cpu") -> Iterator[Ranks]:
         raise _not_met(error, timeout) from error
     # Under torchrun its own process holds the store, else rank 0 does.
     keeper = None if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else 0
+    # Ranks that torchrun starts anew meet in the same store, which still has the addresses of before.
+    store = PrefixStore(f"dsbo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     with _group(store, rank, count, timeout, _place(rank, device), keeper) as ranks:
         yield ranks
 
@@ -75,7 +77,7 @@ def _group(
     store: Any, rank: int, count: int, timeout: float, place: torch.device, keeper: int | None
 ) -> Iterator[Ranks]:
     """Be a rank of the group that meets in a store."""
-    watch = Watch(PrefixStore("dsbo", store.clone()), rank, count, timeout, keeper)
+    watch = Watch(PrefixStore("watch", store.clone()), rank, count, timeout, keeper)
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # as torchrun does: with more threads a sum has other bits

@@ -1,7 +1,16 @@
 """Real data, each file checked against its published checksum, and ways to deal it out."""
 
 from dsbo_book.data import split, synthetic
-from dsbo_book.data.datasets import Dataset, a9a, cifar10, fashion_mnist, load, mnist, sample
+from dsbo_book.data.datasets import (
+    Dataset,
+    a9a,
+    checksums,
+    cifar10,
+    fashion_mnist,
+    load,
+    mnist,
+    sample,
+)
 from dsbo_book.data.registry import (
     NAMES,
     DataCorrupted,
@@ -18,6 +27,7 @@ __all__ = [
     "DataUnavailable",
     "Dataset",
     "a9a",
+    "checksums",
     "cifar10",
     "fashion_mnist",
     "find",

@@ -14,7 +14,7 @@ from torch import Tensor
 from dsbo_book.data import formats
 from dsbo_book.data.registry import SOURCES, find, samples, source_of
 
-__all__ = ["Dataset", "a9a", "cifar10", "fashion_mnist", "load", "mnist", "sample"]
+__all__ = ["Dataset", "a9a", "checksums", "cifar10", "fashion_mnist", "load", "mnist", "sample"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,29 @@ def load(name: str) -> Dataset:
     if name != original:
         return sample(original)
     return {"mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10, "a9a": a9a}[name]()
+
+
+def checksums(name: str) -> dict[str, str]:
+    """Return the SHA-256 of every file of what `load` returns; the files need not be here.
+
+    Parameters
+    ----------
+    name : str
+        As for `load`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set.
+
+    Examples
+    --------
+    >>> list(checksums("a9a"))
+    ['a9a', 'a9a.t']
+    """
+    original = name.removesuffix("-sample")
+    source = source_of(original)
+    return source.files if name == original else source.sample_files
 
 
 def sample(name: str) -> Dataset:

@@ -1,4 +1,4 @@
-"""The experiments of the papers, one file a figure; their settings are data.
+"""The experiments of the papers, one file a figure; an experiment is data, a `Study` a scale.
 
 The table of what there is costs nothing; a figure's file is imported when it is asked for.
 """
@@ -6,11 +6,13 @@ The table of what there is costs nothing; a figure's file is imported when it is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-__all__ = ["EXPERIMENTS", "Experiment"]
+if TYPE_CHECKING:
+    from dsbo_book.experiments.study import Study
+
+__all__ = ["EXPERIMENTS", "Experiment", "recorded"]
 
 
 @dataclass(frozen=True)
@@ -21,82 +23,73 @@ class Experiment:
     ----------
     title : str
         One line.
-    module : str
-        Where it is.
-    function : str
-        Of the module: (settings, seeds or None) -> list of Job.
-    table : str
-        Of the module: settings by scale; ``quick`` and ``paper`` among them.
+    module, table : str
+        Where its studies are: a module, and the name of its dict of a study for each scale.
+    scales : tuple of str
+        ``quick`` is what a page runs; those of the others come with the package as records.
     """
 
     title: str
     module: str
-    function: str = "jobs"
-    table: str = "SCALES"
+    table: str = "STUDIES"
+    scales: tuple[str, ...] = ("paper", "quick")
 
-    @cached_property
-    def jobs(self) -> Any:
-        """The function."""
-        return getattr(import_module(self.module), self.function)
-
-    @cached_property
-    def scales(self) -> Any:
-        """The settings by scale."""
-        return getattr(import_module(self.module), self.table)
+    def study(self, scale: str) -> Study:
+        """Return the study of a scale; raise a ValueError if there is none."""
+        if scale not in self.scales:
+            raise ValueError(f"no scale {scale!r}; it has {', '.join(self.scales)}")
+        study: Study = getattr(import_module(self.module), self.table)[scale]
+        return study
 
 
-def _figure(name: str, title: str, *where: str) -> Experiment:
-    return Experiment(title, f"{__name__}.{name}", *where)
+def _figure(module: str, title: str, *more: str, table: str = "STUDIES") -> Experiment:
+    return Experiment(title, f"{__name__}.{module}", table, ("paper", *more, "quick"))
 
 
-def _tuning(name: str) -> Experiment:
-    return _figure(
-        name, f"The runs that chose the steps of {name}, on held-out seeds", "tuning_jobs"
-    )
+def _tuning(module: str, *more: str) -> Experiment:
+    title = f"The runs that chose the steps of {module}, on held-out seeds"
+    return _figure(module, title, *more, table="TUNING")
 
 
 EXPERIMENTS = {
+    "cleaning-tuning": _tuning("cleaning", "small"),
     "cleaning": _figure(
         "cleaning",
         "D-SOBA cleans corrupted Fashion-MNIST over four graphs (Kong et al. 2025, Experiment 2)",
+        "small",
     ),
-    "cleaning-tuning": _tuning("cleaning"),
+    "logistic-tuning": _tuning("logistic"),
     "logistic": _figure(
         "logistic",
         "D-SOBA tunes a logistic regression against MA-DSBO and MDBO (Kong et al. 2025, Exp. 1)",
     ),
-    "logistic-tuning": _tuning("logistic"),
     "logistic-theta": _figure(
-        "ablations",
-        "D-SOBA with other weights of the moving average",
-        "theta_jobs",
-        "THETA_SCALES",
+        "logistic", "D-SOBA with other weights of the moving average", table="THETA"
     ),
     "logistic-size": _figure(
-        "ablations",
-        "What the two variants of D-SOBA cost as d and p grow",
-        "size_jobs",
-        "SIZE_SCALES",
+        "logistic", "What the two variants of D-SOBA cost as d and p grow", table="SIZE"
     ),
     "nonlinear": _figure(
         "nonlinear", "The transient of D-SOBA on a nonlinear problem, against centralised runs"
     ),
+    "sparkle-tuning": _tuning("sparkle"),
     "sparkle": _figure(
         "sparkle",
         "SPARKLE against D-SOBA: cleaning over a sparse graph, another graph for each level",
     ),
-    "sparkle-tuning": _tuning("sparkle"),
+    "complexity-tuning": _tuning("complexity"),
     "complexity": _figure(
         "complexity", "The methods of the complexity tables: oracle calls against ‖∇Φ‖²"
     ),
-    "complexity-tuning": _tuning("complexity"),
+    "meta-tuning": _tuning("meta"),
     "meta": _figure(
         "meta", "DIAMOND learns a common representation (Qiu et al. 2023, Figs 1 to 3)"
     ),
-    "meta-tuning": _tuning("meta"),
-    "a9a": _figure(
-        "a9a",
-        "DIAMOND tunes a regulariser on a9a (Qiu et al. 2023, Fig. 4)",
-    ),
     "a9a-tuning": _tuning("a9a"),
+    "a9a": _figure("a9a", "DIAMOND tunes a regulariser on a9a (Qiu et al. 2023, Fig. 4)", "long"),
 }
+
+
+def recorded() -> list[tuple[str, str]]:
+    """Return the name and the scale of every record, those that tune first."""
+    return [(name, s) for name, known in EXPERIMENTS.items() for s in known.scales if s != "quick"]

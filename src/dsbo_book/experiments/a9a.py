@@ -6,171 +6,57 @@ out at random: 40 % train, 40 % validate, 20 % test. What the paper leaves open 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
 
-import numpy as np
-import torch
+from dsbo_book.experiments import networks, tasks
+from dsbo_book.experiments.diamond import METHODS, by_theorem
+from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
+from dsbo_book.experiments.tuning import REPORTED, trials
 
-from dsbo_book import data
-from dsbo_book.experiments import tuning
-from dsbo_book.experiments.jobs import Job, Start
-from dsbo_book.experiments.meta import network
-from dsbo_book.experiments.tuning import HELD_OUT, LITERAL, METHODS, NOT_TOLD, Steps
-from dsbo_book.problems import Logistic
-
-GRID = tuning.grid(alphas=(5.0, 25.0, 100.0), betas=(1.0, 2.5))
+PAIR = ("DIAMOND", "D-SGD")
+"""The methods that the figure compares."""
+EDGES = (0.3, 0.5, 0.8)
+"""Edge probabilities; all methods run at the first, the paper's two at all."""
+CANDIDATES = grid(alpha=(5.0, 25.0, 100.0), beta=(1.0, 2.5))
+PRINTED = {"alpha": 5.0, "beta": 7.5}
 TUNED = {
-    "DIAMOND": Steps(100.0, 2.5),
-    "GT-SGD": Steps(100.0, 1.0),
-    "M-SGD": Steps(100.0, 2.5),
-    "D-SGD": Steps(100.0, 1.0),
+    "DIAMOND": {"alpha": 100.0, "beta": 2.5},
+    "GT-SGD": {"alpha": 100.0, "beta": 1.0},
+    "M-SGD": {"alpha": 100.0, "beta": 2.5},
+    "D-SGD": {"alpha": 100.0, "beta": 1.0},
 }
 """What the tuner chose, by method; the chapter compares it with the record."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What shapes the numbers of the experiment.
+def start(cell: Cell, steps: int = 1000, every: int = 50, compile: bool = True) -> Start:  # noqa: A002
+    """Return what a cell starts.
 
-    Parameters
-    ----------
-    agents : int
-        Number of agents.
-    methods : tuple of str
-        Of `METHODS`.
-    edges : tuple of float
-        Edge probabilities; all methods run at the first, the paper's two at all.
-    shares : tuple of float
-        Shares of the rows that train and that validate; the rest tests.
-    batch : int
-        See `Logistic`.
-    K, L
-        Terms of the Neumann series and bound on the lower Hessians. Half the squared length of a
-        row of a9a, 7, bounds the loss's in any case; the bound
-        that a batch of 50 gives was at most 3.6 in 300 of them.
-    literal : bool
-        Also run the paper's two methods with the steps that it prints.
-    compile : bool
-        Compile the derivatives.
-    steps, tuning_steps, record, seeds
-        Iterations, those of a tuning run, rows, and the seeds that are reported.
+    Half the squared length of a row of a9a, 7, bounds the Hessian of the lower loss in any case;
+    the bound that a batch of 50 gives was at most 3.6 in 300 of them.
     """
-
-    agents: int = 5
-    methods: tuple[str, ...] = tuple(METHODS)
-    edges: tuple[float, ...] = (0.3, 0.5, 0.8)
-    shares: tuple[float, float] = (0.4, 0.4)
-    batch: int = 50
-    K: int = 10
-    L: float = 4.0
-    literal: bool = True
-    compile: bool = True
-    steps: int = 1000
-    tuning_steps: int = 400
-    record: int = 50
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    task = partial(tasks.even_logistic, seed=cell["seed"])
+    network = networks.random(5, cell["edge"], cell["seed"])
+    return Start(by_theorem(cell, K=10, L=4.0), task, network, steps, every, compile)
 
 
-SCALES = {
-    "paper": Settings(),
-    "long": Settings(methods=("DIAMOND",), edges=(0.3,), literal=False, steps=3000, record=250),
-    "quick": Settings(
-        edges=(0.3,),
-        literal=False,
-        compile=False,
-        steps=200,
-        tuning_steps=50,
-        record=50,
-        seeds=(0,),
-    ),
+def _tuned(edges: tuple[float, ...], methods: tuple[str, ...]) -> list[Cell]:
+    return [cell | TUNED[cell["method"]] for cell in grid(edge=edges, method=methods)]
+
+
+FIRST, *OTHERS = EDGES
+ALL = _tuned((FIRST,), tuple(METHODS))
+LITERAL = cross(grid(edge=[FIRST], method=PAIR), [PRINTED])
+TRIALS = trials(grid(edge=[FIRST], method=METHODS), lambda _: CANDIDATES)
+SEEDS = grid(seed=REPORTED)
+quick = partial(start, compile=False)
+STUDIES = {
+    "paper": Study(cross(ALL + _tuned(tuple(OTHERS), PAIR) + LITERAL, SEEDS), start),
+    "long": Study(cross(ALL[:1], SEEDS), partial(start, steps=3000, every=250)),
+    "quick": Study(cross(ALL, grid(seed=[0])), partial(quick, steps=200)),
 }
 """``quick`` is what a page runs, and ``long`` asks how good DIAMOND gets with three times the
 iterations."""
-PAIR = ("DIAMOND", "D-SGD")
-"""The methods that the figure compares."""
-
-
-def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs of the figure, and those with the printed steps."""
-    seeds = settings.seeds if seeds is None else tuple(seeds)
-    first, *others = settings.edges
-    cells = [(first, name, TUNED[name]) for name in settings.methods]
-    cells += [(edge, name, TUNED[name]) for edge in others for name in PAIR]
-    if settings.literal:
-        cells += [(first, name, LITERAL["a9a"]) for name in PAIR]
-    once = dict.fromkeys(cells)  # the tuner may have chosen what is printed
-    return [
-        job(settings, edge, name, steps, seed)
-        for (edge, name, steps), seed in itertools.product(once, seeds)
-    ]
-
-
-def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs that chose the steps: the grid for every method, on held-out seeds."""
-    seeds = HELD_OUT if seeds is None else tuple(seeds)
-    settings = replace(settings, steps=settings.tuning_steps)
-    return [
-        job(settings, settings.edges[0], method, steps, seed)
-        for method, steps, seed in itertools.product(METHODS, GRID, seeds)
-    ]
-
-
-def job(settings: Settings, edge: float, method: str, steps: Steps, seed: int) -> Job:
-    """Return one run."""
-    told = asdict(settings)
-    for key in NOT_TOLD:
-        told.pop(key, None)
-    told |= {
-        "experiment": "a9a",
-        "dataset": "a9a",
-        "graph": f"Erdős–Rényi {edge:g}",
-        "edge": edge,
-        "method": method,
-        "c_alpha": steps.alpha,
-        "c_beta": steps.beta,
-        "seed": seed,
-    }
-    words = (f"edge-{edge:g}", method, f"alpha-{steps.alpha:g}", f"beta-{steps.beta:g}")
-    return Job(
-        name="_".join((*words, f"seed-{seed}")).lower(),
-        told=told,
-        start=partial(_start, settings, edge, method, steps, seed),
-        steps=settings.steps,
-        record=settings.record,
-        compile=settings.compile,
-    )
-
-
-@lru_cache(maxsize=1)
-def problem(settings: Settings, seed: int) -> Logistic:
-    """Return the problem; every agent gets the same share of the rows, at random."""
-    a, c = rows()
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(c)))
-    sizes = [int(share * len(c)) // settings.agents for share in settings.shares]
-    taken = [size * settings.agents for size in sizes]
-    train, validation, test = torch.split(order, [*taken, len(c) - sum(taken)])
-    train, validation = (part.reshape(settings.agents, -1) for part in (train, validation))
-    return Logistic(
-        train=(a[train], c[train]),
-        validation=(a[validation], c[validation]),
-        test=(a[test], c[test]),
-        classes=2,
-        batch=settings.batch,
-        settings={"dataset": "a9a", "seed": seed},
-    )
-
-
-@lru_cache(maxsize=1)
-def rows() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return all features ``[m, k]`` and labels ``[m]`` of both files."""
-    source = data.a9a()
-    return torch.cat([source.x_train, source.x_test]), torch.cat([source.y_train, source.y_test])
-
-
-def _start(settings: Settings, edge: float, method: str, steps: Steps, seed: int) -> Start:
-    algorithm: Any = tuning.method(method, steps, settings.K, settings.L)
-    return algorithm, problem(settings, seed), network(settings.agents, edge, seed)
+TUNING = {
+    "paper": Study(TRIALS, partial(start, steps=400)),
+    "quick": Study(TRIALS, partial(quick, steps=50)),
+}

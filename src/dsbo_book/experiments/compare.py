@@ -55,8 +55,8 @@ def paired(
     budget = min(float(trace[x][-1]) for trace in traces)
     values: dict[str, dict[int, float]] = {}
     for trace in traces:
-        told = trace.provenance["experiment"]
-        values.setdefault(told["method"], {})[told["seed"]] = late(trace, column, x, budget)
+        cell = trace.provenance["cell"]
+        values.setdefault(cell["method"], {})[cell["seed"]] = late(trace, column, x, budget)
     seeds = sorted(values[ours])
     if any(sorted(own) != seeds for own in values.values()):
         raise ValueError(f"methods were run on different seeds; all need {seeds}")

@@ -8,24 +8,20 @@ constants are tuned for each method with the same budget.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from dsbo import algorithms as a
-from dsbo import graphs, mixing
 from dsbo.algorithms import Algorithm
-from dsbo.network import Dense
 from dsbo.problems import Problem, Quadratic
 from dsbo.schedules import Constant, Power, Schedule
 from dsbo.trace import Trace
-from dsbo_book.experiments import logistic, tuning
-from dsbo_book.experiments.jobs import Job, Start
-from dsbo_book.experiments.tuning import HELD_OUT, Steps
+from dsbo_book.experiments import networks, tasks
+from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
+from dsbo_book.experiments.tuning import REPORTED, trials
 
 HORIZONS = (32, 128, 512)
 """T, the numbers of iterations."""
@@ -35,50 +31,34 @@ SHIFT = 20.0
 """A falling step is c (1 + t / SHIFT)^-e."""
 TERMS = 12
 """Terms of every Neumann series, all of them added up."""
-TRACKED = dict.fromkeys(("upper", "lower", "auxiliary"), "ATC-GT")
-Rules = dict[str, Any]
-"""Keyword arguments: alpha, beta; gamma of z; eta of momenta; L of the series."""
-
-
-def _xyz(method: Callable[..., Algorithm], **more: Any) -> Callable[[Rules], Algorithm]:
-    return lambda r: method(r["alpha"], r["beta"], r["beta"], **more)
-
-
-def _loops(method: Callable[..., Algorithm], **more: Any) -> Callable[[Rules], Algorithm]:
-    return lambda r: method(r["alpha"], r["beta"], r["gamma"], **more)
-
-
-def _series(method: Callable[..., Algorithm], **more: Any) -> Callable[[Rules], Algorithm]:
-    return lambda r: method(r["alpha"], r["beta"], K=TERMS, L=r["L"], full_sum=True, **more)
-
-
-def _momenta(method: Callable[..., Algorithm]) -> Callable[[Rules], Algorithm]:
-    return lambda r: method(
-        r["alpha"], r["beta"], r["eta"], r["eta"], K=TERMS, L=r["L"], full_sum=True
-    )
-
-
-SHARED: dict[str, Callable[[Rules], Algorithm]] = {
-    "D-SOBA": _xyz(a.DSOBA),
-    "SPARKLE-ED": _xyz(a.SPARKLE),
-    "SPARKLE-GT": _xyz(a.SPARKLE, **TRACKED),
-    "SLDBO": _xyz(a.SLDBO, radius=10.0),
-    "MA-DSBO": _loops(a.MADSBO, theta=0.2, T_y=3, T_z=3),
-    "DSBO": _loops(a.DSBO, T_y=3, T_Q=3),
-    "SLAM": _series(a.SLAM),
-    "Gossip-DSBO": lambda r: a.GossipDSBO(r["alpha"], r["beta"], r["eta"], copies=TERMS, L=r["L"]),
-    "MDBO": _momenta(a.MDBO),
-    "VRDBO": _momenta(a.VRDBO),
+BOUND = 2.0
+"""The L of the Neumann series, above every lower Hessian of either problem."""
+SERIES: dict[str, Any] = {"K": TERMS, "L": BOUND, "full_sum": True}
+TRACKED: dict[str, Any] = dict.fromkeys(("upper", "lower", "auxiliary"), "ATC-GT")
+Method = tuple[Callable[..., Algorithm], str]
+"""What is called with alpha, beta and more: steps of ``z``, of inner ``loops``, or weights of one
+``momentum`` or two ``momenta``."""
+SHARED: dict[str, Method] = {
+    "D-SOBA": (a.DSOBA, "z"),
+    "SPARKLE-ED": (a.SPARKLE, "z"),
+    "SPARKLE-GT": (partial(a.SPARKLE, **TRACKED), "z"),
+    "SLDBO": (partial(a.SLDBO, radius=10.0), "z"),
+    "MA-DSBO": (partial(a.MADSBO, theta=Constant(0.2), T_y=3, T_z=3), "loops"),
+    "DSBO": (partial(a.DSBO, T_y=3, T_Q=3), "loops"),
+    "SLAM": (partial(a.SLAM, **SERIES), "none"),
+    "Gossip-DSBO": (partial(a.GossipDSBO, copies=TERMS, L=BOUND), "momentum"),
+    "MDBO": (partial(a.MDBO, **SERIES), "momenta"),
+    "VRDBO": (partial(a.VRDBO, **SERIES), "momenta"),
 }
-PERSONAL: dict[str, Callable[[Rules], Algorithm]] = {
-    "INTERACT": _series(a.INTERACT),
-    "SVR-INTERACT": _series(a.SVRINTERACT, q=10),
-    "DIAMOND": _momenta(a.DIAMOND),
-    "M-SGD": _momenta(a.MSGD),
-    "GT-SGD": _series(a.GTSGD),
-    "D-SGD": _series(a.DSGD),
-    "LoPA": _xyz(a.LOPA),
-    "LoPA-GT": _xyz(a.LOPAGT),
+PERSONAL: dict[str, Method] = {
+    "INTERACT": (partial(a.INTERACT, **SERIES), "none"),
+    "SVR-INTERACT": (partial(a.SVRINTERACT, **SERIES, q=10), "none"),
+    "DIAMOND": (partial(a.DIAMOND, **SERIES), "momenta"),
+    "M-SGD": (partial(a.MSGD, **SERIES), "momenta"),
+    "GT-SGD": (partial(a.GTSGD, **SERIES), "none"),
+    "D-SGD": (partial(a.DSGD, **SERIES), "none"),
+    "LoPA": (a.LOPA, "z"),
+    "LoPA-GT": (a.LOPAGT, "z"),
 }
 ONE_LEVEL = "DSGD"
 """The table's single-level DSGD: what D-SOBA does where f does not depend on y."""
@@ -88,208 +68,112 @@ RECURSIVE = ("VRDBO", "DIAMOND", "M-SGD")
 EXACT = "INTERACT"
 """Takes full gradients and steps that do not depend on T."""
 PROBLEMS = ("quadratic", "logistic")
-QUADRATIC = tuning.grid(alphas=(0.1, 0.3), betas=(0.2, 0.6))
-GRIDS = {
-    ("quadratic", "shared"): QUADRATIC,
-    ("quadratic", "personal"): QUADRATIC,
-    ("logistic", "shared"): tuning.grid(alphas=(12.0, 40.0, 120.0), betas=(0.2, 0.5)),
-    ("logistic", "personal"): tuning.grid(alphas=(4.0, 12.0), betas=(0.2, 0.6)),
+QUADRATIC = grid(alpha=(0.1, 0.3), beta=(0.2, 0.6))
+CANDIDATES = {
+    ("quadratic", False): QUADRATIC,
+    ("quadratic", True): QUADRATIC,
+    ("logistic", False): grid(alpha=(12.0, 40.0, 120.0), beta=(0.2, 0.5)),
+    ("logistic", True): grid(alpha=(4.0, 12.0), beta=(0.2, 0.6)),
 }
-"""The candidates by problem and class, the same for every method of it: alpha and beta at
-T = `TUNED_AT`, or at t = 0."""
-BOUNDS = {"quadratic": 2.0, "logistic": 2.0}
-"""The L of the Neumann series, above every lower Hessian."""
-TUNED: dict[str, dict[str, Steps]] = {
+"""By problem and whether the lower level is personal, the same for all methods: alpha and beta
+at T = `TUNED_AT`, or at t = 0."""
+
+
+def _steps(alpha: float, beta: float, *methods: str) -> dict[str, Cell]:
+    return {method: {"alpha": alpha, "beta": beta} for method in methods}
+
+
+TUNED = {
     "quadratic": {
-        **dict.fromkeys(METHODS, Steps(0.3, 0.6)),
-        **dict.fromkeys(PERSONAL, Steps(0.1, 0.6)),
-        **dict.fromkeys(("DSBO", "VRDBO", "DIAMOND"), Steps(0.3, 0.2)),
-        **dict.fromkeys(("SLDBO", "MA-DSBO", "SLAM", ONE_LEVEL), Steps(0.1, 0.2)),
+        **_steps(0.3, 0.6, *METHODS),
+        **_steps(0.1, 0.6, *PERSONAL),
+        **_steps(0.3, 0.2, "DSBO", "VRDBO", "DIAMOND"),
+        **_steps(0.1, 0.2, "SLDBO", "MA-DSBO", "SLAM", ONE_LEVEL),
     },
     "logistic": {
-        **dict.fromkeys(("SPARKLE-ED", "SPARKLE-GT", "MA-DSBO"), Steps(120.0, 0.5)),
-        **dict.fromkeys(("D-SOBA", "Gossip-DSBO"), Steps(120.0, 0.2)),
-        **dict.fromkeys(("SLDBO", "DSBO"), Steps(40.0, 0.5)),
-        **dict.fromkeys(("SLAM", "MDBO"), Steps(40.0, 0.2)),
-        **dict.fromkeys(PERSONAL, Steps(12.0, 0.6)),
-        **dict.fromkeys((*RECURSIVE, "D-SGD"), Steps(12.0, 0.2)),
+        **_steps(120.0, 0.5, "SPARKLE-ED", "SPARKLE-GT", "MA-DSBO"),
+        **_steps(120.0, 0.2, "D-SOBA", "Gossip-DSBO"),
+        **_steps(40.0, 0.5, "SLDBO", "DSBO"),
+        **_steps(40.0, 0.2, "SLAM", "MDBO"),
+        **_steps(12.0, 0.6, *PERSONAL),
+        **_steps(12.0, 0.2, *RECURSIVE, "D-SGD"),
     },
 }
 """What the tuner chose, by problem and method; the chapter compares it with the record."""
 ROWS = {"quadratic": 128, "logistic": 32}
-"""Of a trace that is reported; the exact ∇Φ of the logistic regression costs many steps."""
+"""Of a trace that is reported, at most; the exact ∇Φ of a logistic regression costs many steps."""
+AGENTS = 8
+"""On a ring where each keeps half."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What shapes the numbers of the experiment.
-
-    Parameters
-    ----------
-    problems : tuple of str
-        Of `PROBLEMS`.
-    agents : int
-        On a ring where each keeps half.
-    d, p : int
-        Sizes of the quadratic.
-    noise : float
-        Its standard deviation in every gradient.
-    samples, batch : int
-        Of each kind and agent in the logistic regression, and drawn of them in an iteration.
-    longest, seeds
-        Of `HORIZONS`, and the seeds that are reported.
-    """
-
-    problems: tuple[str, ...] = PROBLEMS
-    agents: int = 8
-    d: int = 3
-    p: int = 4
-    noise: float = 1.0
-    samples: int = 100
-    batch: int = 10
-    longest: int = 512
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+def start(cell: Cell, rows: dict[str, int] = ROWS) -> Start:
+    """Return what a cell starts: a run of T iterations."""
+    problem, method, T = cell["problem"], cell["method"], cell["T"]
+    exact = method == EXACT
+    task = {
+        "quadratic": partial(quadratic, noise=0.0 if exact else 1.0, one_level=method == ONE_LEVEL),
+        "logistic": partial(
+            tasks.drawn_logistic,
+            heterogeneity=0.5,
+            agents=AGENTS,
+            features=8,
+            useful=4,
+            classes=2,
+            train=100,
+            validation=100,
+            test=800,
+            batch=None if exact else 10,
+            seed=cell["seed"],
+        ),
+    }[problem]
+    network = networks.regular("adjusted ring", AGENTS, 0.5)
+    every = max(1, T // rows[problem])
+    return Start(algorithm(cell), task, network, T, every, compile=problem == "logistic")
 
 
-SCALES = {
-    "paper": Settings(),
-    "quick": Settings(problems=("quadratic",), longest=32, seeds=(0,)),
-}
-"""``quick`` is what a page runs."""
-
-
-def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs: every method on every problem for every T, with the steps it was tuned to.
-
-    A method whose steps do not depend on T runs once, for the longest.
-    """
-    seeds = settings.seeds if seeds is None else tuple(seeds)
-    return [
-        job(settings, problem, method, TUNED[problem][method], T, seed, ROWS[problem])
-        for problem in settings.problems
-        for method in methods(problem)
-        for T in horizons(settings, method)
-        for seed in seeds
-    ]
-
-
-def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs that chose the steps: the grid for every method, on held-out seeds.
-
-    They are as long as the shortest that are reported: where steps shrink, what is stable there is
-    so in longer ones.
-    """
-    seeds = HELD_OUT if seeds is None else tuple(seeds)
-    return [
-        job(settings, problem, method, steps, horizons(settings, method)[0], seed)
-        for problem in settings.problems
-        for method in methods(problem)
-        for steps, seed in itertools.product(grid(problem, method), seeds)
-    ]
-
-
-def methods(problem: str) -> list[str]:
-    """Return the methods that run on a problem: the one level is a quadratic only."""
-    return [name for name in METHODS if problem == "quadratic" or name != ONE_LEVEL]
-
-
-def grid(problem: str, method: str) -> tuple[Steps, ...]:
-    """Return the candidates of a method on a problem."""
-    return GRIDS[problem, "personal" if method in PERSONAL else "shared"]
-
-
-def horizons(settings: Settings, method: str) -> tuple[int, ...]:
-    """Return every T to run for: the longest alone where the steps do not depend on T."""
-    those = tuple(T for T in HORIZONS if settings.longest >= T)
-    return those[-1:] if method in RECURSIVE or method == EXACT else those
-
-
-def job(
-    settings: Settings,
-    problem: str,
-    method: str,
-    steps: Steps,
-    horizon: int,
-    seed: int,
-    rows: int = 128,
-) -> Job:
-    """Return one run of a method for a number of iterations, with so many rows at most."""
-    told = {k: v for k, v in asdict(settings).items() if k not in ("problems", "longest", "seeds")}
-    told |= {
-        "experiment": "complexity",
-        "problem": problem,
-        "method": method,
-        "graph": "ring",
-        "c_alpha": steps.alpha,
-        "c_beta": steps.beta,
-        "shift": SHIFT,
-        "terms": TERMS,
-        "L": BOUNDS[problem],
-        "seed": seed,
-    }
-    sizes = (f"alpha-{steps.alpha:g}", f"beta-{steps.beta:g}")
-    words = (problem, method, f"T-{horizon}", *sizes, f"seed-{seed}")
-    return Job(
-        name="_".join(words).lower(),
-        told=told,
-        start=partial(_start, settings, problem, method, steps, horizon, seed),
-        steps=horizon,
-        record=max(1, horizon // rows),
-        compile=problem == "logistic",
-    )
-
-
-def algorithm(problem: str, method: str, steps: Steps, horizon: int) -> Algorithm:
-    """Return a method with its steps for a number of iterations."""
+def algorithm(cell: Cell) -> Algorithm:
+    """Return the method of a cell with its steps for T iterations."""
+    recursive, exact = cell["method"] in RECURSIVE, cell["method"] == EXACT
+    shrink = 1.0 if exact else (TUNED_AT / cell["T"]) ** 0.5
 
     def rule(size: float) -> Schedule:
-        if method in RECURSIVE:
+        if recursive:
             return Power(size * SHIFT ** (1 / 3), SHIFT, 1 / 3)
-        return Constant(size if method == EXACT else size * shrink)
+        return Constant(size * shrink)
 
-    shrink = (TUNED_AT / horizon) ** 0.5
-    eta: Schedule = Constant(0.2 * shrink)
-    if method in RECURSIVE:
-        eta = Power(SHIFT ** (2 / 3), SHIFT, 2 / 3)
-    return METHODS[method](
-        {
-            "alpha": rule(steps.alpha),
-            "beta": rule(steps.beta),
-            # A loop with tracking bears steps up to (1 + λ)²/(2L), λ the least eigenvalue, here 0.
-            "gamma": rule(steps.beta / 3),
-            "eta": eta,
-            "L": BOUNDS[problem],
-        }
-    )
-
-
-def task(settings: Settings, problem: str, method: str, seed: int) -> Problem:
-    """Return the problem as a method sees it."""
-    if problem == "quadratic":
-        noise = 0.0 if method == EXACT else settings.noise
-        return quadratic(settings, noise, one_level=method == ONE_LEVEL)
-    data = replace(
-        logistic.SCALES["quick"],
-        agents=settings.agents,
-        features=8,
-        useful=4,
-        classes=2,
-        train=settings.samples,
-        validation=settings.samples,
-        test=800,
-        batch=None if method == EXACT else settings.batch,
-    )
-    return logistic.problem(data, "synthetic", "mild", seed)
+    alpha, beta = rule(cell["alpha"]), rule(cell["beta"])
+    falling = Power(SHIFT ** (2 / 3), SHIFT, 2 / 3)
+    eta: Schedule = falling if recursive else Constant(0.2 * shrink)
+    method, kind = METHODS[cell["method"]]
+    more: dict[str, list[Schedule]] = {
+        "none": [],
+        "z": [beta],
+        # A loop with tracking bears steps up to (1 + λ)²/(2L), λ the least eigenvalue, here 0.
+        "loops": [rule(cell["beta"] / 3)],
+        "momentum": [eta],
+        "momenta": [eta, eta],
+    }
+    return method(alpha, beta, *more[kind])
 
 
-def quadratic(settings: Settings, noise: float, one_level: bool = False) -> Quadratic:
+def quadratic(
+    noise: float, one_level: bool = False, agents: int = AGENTS, d: int = 3, p: int = 4
+) -> Problem:
     """Return a quadratic whose agents share the second derivatives of g and differ in the rest.
 
     So also the methods that invert their own Hessians have their rest at the solution. The
     eigenvalues of A lie in [1, 2]. With one level f does not depend on y.
+
+    Parameters
+    ----------
+    noise : float
+        Standard deviation in every gradient.
+    one_level : bool
+        See above.
+    agents, d, p : int
+        Sizes.
     """
-    rng = np.random.default_rng(11)
-    N, d, p = settings.agents, settings.d, settings.p
+    rng, N = np.random.default_rng(11), agents
 
     def positive(k: int) -> Any:
         basis, _ = np.linalg.qr(rng.standard_normal((k, k)))
@@ -313,15 +197,33 @@ def quadratic(settings: Settings, noise: float, one_level: bool = False) -> Quad
     return Quadratic(P=P, Q=Q, R=R, p=linear_x, r=linear_y, A=A, B=B, b=b, noise=noise)
 
 
-def _start(
-    settings: Settings, problem: str, method: str, steps: Steps, horizon: int, seed: int
-) -> Start:
-    ring = Dense(mixing.uniform(graphs.ring(settings.agents), self_weight=0.5))
-    return (
-        algorithm(problem, method, steps, horizon),
-        task(settings, problem, method, seed),
-        ring,
-    )
+def _cells(problem: str, method: str, longest: int) -> list[Cell]:
+    """Return every T to run for: the longest alone where the steps do not depend on T."""
+    anytime = method in RECURSIVE or method == EXACT
+    those = [T for T in HORIZONS if longest >= T][-1 if anytime else 0 :]
+    return grid(problem=[problem], method=[method], graph=["ring"], T=those)
+
+
+def _figure(problems: tuple[str, ...], longest: int) -> list[Cell]:
+    """Return every method on every problem for every T, with the steps it was tuned to."""
+    return [
+        cell | tuned
+        for problem in problems
+        for method, tuned in TUNED[problem].items()
+        for cell in _cells(problem, method, longest)
+    ]
+
+
+def _trials(problems: tuple[str, ...], longest: int) -> list[Cell]:
+    """Return every candidate of every method, on held-out seeds.
+
+    The runs are as long as the shortest that are reported: where steps shrink, what is stable there
+    is so in longer ones.
+    """
+    cells = [
+        _cells(problem, method, longest)[0] for problem in problems for method in TUNED[problem]
+    ]
+    return trials(cells, lambda cell: CANDIDATES[cell["problem"], cell["method"] in PERSONAL])
 
 
 def mean_square(trace: Trace, horizon: int) -> float:
@@ -330,3 +232,15 @@ def mean_square(trace: Trace, horizon: int) -> float:
     known = "stationarity" in frame
     square = frame["stationarity"] if known else frame["hypergradient"] ** 2
     return float(np.trapezoid(square.to_numpy(float), frame["step"].to_numpy()) / horizon)
+
+
+fine = partial(start, rows=dict.fromkeys(ROWS, 128))
+STUDIES = {
+    "paper": Study(cross(_figure(PROBLEMS, 512), grid(seed=REPORTED)), start),
+    "quick": Study(cross(_figure(PROBLEMS[:1], 32), grid(seed=[0])), start),
+}
+"""``quick`` is what a page runs."""
+TUNING = {
+    "paper": Study(_trials(PROBLEMS, 512), fine),
+    "quick": Study(_trials(PROBLEMS[:1], 32), fine),
+}

@@ -3,29 +3,19 @@
 Kong et al. 2025. The slides give the losses, the number of agents, two heterogeneities and the two
 methods that D-SOBA is compared with. The rest is set here, once: made-up data whose heterogeneity
 is a number, and two real data sets dealt out unevenly, so that no conclusion hangs on a generator.
+Two smaller studies ask what θ does in D-SOBA, and what first order costs as d and p grow.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from dsbo import graphs, mixing
 from dsbo.algorithms import DSOBA, MADSBO, MDBO, Algorithm
-from dsbo.network import Dense, Network
-from dsbo_book import data
-from dsbo_book.data import synthetic
-from dsbo_book.experiments import tuning
-from dsbo_book.experiments.jobs import Job, Start
-from dsbo_book.experiments.tuning import HELD_OUT, Steps
-from dsbo_book.problems import Logistic
+from dsbo_book.experiments import networks, tasks
+from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
+from dsbo_book.experiments.tuning import REPORTED, trials
 
 LEVELS = {
     "synthetic": {"mild": 0.5, "severe": 2.0},
@@ -46,6 +36,8 @@ METHODS: dict[str, Callable[[Any, Any, Any, float], Algorithm]] = {
     "MA-DSBO": lambda a, b, theta, _: MADSBO(a, b, b * GAMMA, theta, T_y=LOOPS, T_z=LOOPS),
     "MDBO": lambda a, b, theta, L: MDBO(a, b, theta, theta, K=TERMS, L=L),
 }
+FIRST_ORDER = "D-SOBA-FO"
+"""D-SOBA with one-sided differences at its default δ and the steps of D-SOBA."""
 BOUNDS = {"synthetic": 2.0, "fashion_mnist": 1.0, "a9a": 6.0}
 """The L of the Neumann series, by data set: above every Hessian of 20 batches of 20 at y = 0, where
 the shares are even and the loss is most curved."""
@@ -54,250 +46,116 @@ BETAS = {
     "fashion_mnist": (0.3, 1.0, 3.0),
     "a9a": (0.03, 0.1, 0.3),
 }
-GRIDS = {name: tuning.grid(alphas=(3.0, 10.0), betas=betas) for name, betas in BETAS.items()}
-"""The candidates, the same for every method."""
-FIRST_ORDER = "D-SOBA-FO"
-"""D-SOBA with one-sided differences at its default δ and the steps of D-SOBA."""
-
-
-TUNED: dict[tuple[str, str], dict[str, Steps]] = {
+CANDIDATES = {name: grid(alpha=(3.0, 10.0), beta=betas) for name, betas in BETAS.items()}
+"""By data set; the same for every method."""
+TUNED = {
     ("synthetic", "mild"): {
-        "D-SOBA": Steps(10.0, 0.3),
-        "MA-DSBO": Steps(10.0, 1.0),
-        "MDBO": Steps(10.0, 0.3),
+        "D-SOBA": {"alpha": 10.0, "beta": 0.3},
+        "MA-DSBO": {"alpha": 10.0, "beta": 1.0},
+        "MDBO": {"alpha": 10.0, "beta": 0.3},
     },
     ("synthetic", "severe"): {
-        "D-SOBA": Steps(10.0, 0.3),
-        "MA-DSBO": Steps(10.0, 0.3),
-        "MDBO": Steps(10.0, 0.1),
+        "D-SOBA": {"alpha": 10.0, "beta": 0.3},
+        "MA-DSBO": {"alpha": 10.0, "beta": 0.3},
+        "MDBO": {"alpha": 10.0, "beta": 0.1},
     },
     ("fashion_mnist", "mild"): {
-        "D-SOBA": Steps(10.0, 3.0),
-        "MA-DSBO": Steps(10.0, 1.0),
-        "MDBO": Steps(10.0, 3.0),
+        "D-SOBA": {"alpha": 10.0, "beta": 3.0},
+        "MA-DSBO": {"alpha": 10.0, "beta": 1.0},
+        "MDBO": {"alpha": 10.0, "beta": 3.0},
     },
     ("fashion_mnist", "severe"): {
-        "D-SOBA": Steps(10.0, 1.0),
-        "MA-DSBO": Steps(10.0, 0.3),
-        "MDBO": Steps(10.0, 1.0),
+        "D-SOBA": {"alpha": 10.0, "beta": 1.0},
+        "MA-DSBO": {"alpha": 10.0, "beta": 0.3},
+        "MDBO": {"alpha": 10.0, "beta": 1.0},
     },
     ("a9a", "mild"): {
-        "D-SOBA": Steps(10.0, 0.03),
-        "MA-DSBO": Steps(10.0, 0.03),
-        "MDBO": Steps(3.0, 0.3),
+        "D-SOBA": {"alpha": 10.0, "beta": 0.03},
+        "MA-DSBO": {"alpha": 10.0, "beta": 0.03},
+        "MDBO": {"alpha": 3.0, "beta": 0.3},
     },
     ("a9a", "severe"): {
-        "D-SOBA": Steps(10.0, 0.03),
-        "MA-DSBO": Steps(10.0, 0.03),
-        "MDBO": Steps(10.0, 0.3),
+        "D-SOBA": {"alpha": 10.0, "beta": 0.03},
+        "MA-DSBO": {"alpha": 10.0, "beta": 0.03},
+        "MDBO": {"alpha": 10.0, "beta": 0.3},
     },
 }
 """What the tuner chose, by data set and heterogeneity; the chapter compares it with the record."""
+THETAS = (0.05, 0.1, 0.2, 0.5, 1.0)
+SIZES = (30, 100, 300, 600)
+"""Numbers of features k; d = k and p = 3k."""
+SLOW = {"alpha": 1.0, "beta": 0.1}
+"""Steps that suit every size; only cost is compared."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What shapes the numbers of the experiment.
-
-    Parameters
-    ----------
-    datasets : tuple of str
-        Of those in `LEVELS`.
-    agents : int
-        Number of agents, on a ring with weights 1/3.
-    train, validation, test : int
-        An agent's samples of the first two kinds; made-up test samples of all agents together.
-    features, useful, classes : int
-        Of the made-up data; see `synthetic.classification`. Fashion-MNIST is reduced to as many
-        principal components.
-    batch : int
-        Samples that an agent draws of each kind in an iteration; None takes all.
-    upper_ridge : float
-        The R of `Logistic`. The slides have none, and then x_r of a feature that is noise grows
-        without end and makes the lower level steeper than any constant beta bears.
-    theta : float
-        Weight of the newest direction in every moving average and momentum.
-    compile : bool
-        Compile the derivatives.
-    steps, tuning_steps, record, seeds
-        Iterations, those of a tuning run, rows, and the seeds that are reported.
-    """
-
-    datasets: tuple[str, ...] = ("synthetic", "fashion_mnist", "a9a")
-    agents: int = 20
-    train: int = 50
-    validation: int = 50
-    test: int = 10_000
-    features: int = 60
-    useful: int = 30
-    classes: int = 3
-    batch: int | None = 20
-    upper_ridge: float = 1e-3
-    theta: float = 0.2
-    compile: bool = True
-    steps: int = 1000
-    tuning_steps: int = 1000
-    record: int = 25
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+def start(cell: Cell, steps: int = 1000, every: int = 25, compile: bool = True) -> Start:  # noqa: A002
+    """Return what a cell starts; it may also say ``theta`` and the ``features`` of made-up data."""
+    dataset, method, features = cell["dataset"], cell["method"], cell.get("features", 60)
+    task = {
+        "synthetic": partial(tasks.drawn_logistic, features=features, useful=features // 2),
+        "fashion_mnist": partial(tasks.dealt_logistic, dataset=dataset, components=features),
+        "a9a": partial(tasks.dealt_logistic, dataset=dataset),
+    }[dataset]
+    by_name = "D-SOBA" if method == FIRST_ORDER else method
+    return Start(
+        METHODS[by_name](cell["alpha"], cell["beta"], cell.get("theta", 0.2), BOUNDS[dataset]),
+        partial(
+            task,
+            heterogeneity=LEVELS[dataset][cell["heterogeneity"]],
+            first_order=method == FIRST_ORDER,
+            seed=cell["seed"],
+        ),
+        networks.regular("ring", 20),
+        steps,
+        every,
+        compile,
+    )
 
 
-SCALES = {
-    "paper": Settings(),
-    "quick": Settings(
-        datasets=("synthetic",),
-        compile=False,
-        steps=100,
-        tuning_steps=100,
-        record=20,
-        seeds=(0,),
-    ),
+def _cells(methods: Iterable[str], datasets: Sequence[str] = tuple(LEVELS)) -> list[Cell]:
+    """Return the methods on every data set at both heterogeneities."""
+    return [
+        {"dataset": dataset, "heterogeneity": level, "graph": "ring", "method": method}
+        for dataset in datasets
+        for level in LEVELS[dataset]
+        for method in methods
+    ]
+
+
+def _tuned(cell: Cell) -> Cell:
+    """Return a cell with the steps that the tuner chose; first order takes those of D-SOBA."""
+    method = "D-SOBA" if cell["method"] == FIRST_ORDER else cell["method"]
+    return cell | TUNED[cell["dataset"], cell["heterogeneity"]][method]
+
+
+def _trials(*datasets: str) -> list[Cell]:
+    return trials(_cells(METHODS, datasets), lambda cell: CANDIDATES[cell["dataset"]])
+
+
+SEVERE = {"dataset": "synthetic", "heterogeneity": "severe", "graph": "ring", "method": "D-SOBA"}
+"""The cell whose θ and size are varied."""
+FIGURE = [_tuned(cell) for cell in _cells((*METHODS, FIRST_ORDER))]
+BY_THETA = cross([_tuned(SEVERE)], grid(theta=THETAS))
+# Both variants in turn, so that what slows the machine down slows both.
+BY_SIZE = cross(
+    [SEVERE | SLOW], grid(features=SIZES, seed=REPORTED), grid(method=("D-SOBA", FIRST_ORDER))
+)
+quick = partial(start, compile=False, steps=100, every=20)
+slow = partial(start, compile=False)  # so that compiling does not count
+STUDIES = {
+    "paper": Study(cross(FIGURE, grid(seed=REPORTED)), start),
+    "quick": Study(cross([c for c in FIGURE if c["dataset"] == "synthetic"], [{"seed": 0}]), quick),
 }
 """``quick`` is what a page runs."""
-
-
-def jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs: every method on every data set at both heterogeneities."""
-    seeds = settings.seeds if seeds is None else tuple(seeds)
-    return [
-        job(settings, dataset, level, method, tuned(dataset, level, method), seed)
-        for dataset in settings.datasets
-        for level in LEVELS[dataset]
-        for method in (*METHODS, FIRST_ORDER)
-        for seed in seeds
-    ]
-
-
-def tuned(dataset: str, level: str, method: str) -> Steps:
-    """Return the steps that the tuner chose; the first-order variant takes those of D-SOBA."""
-    return TUNED[dataset, level]["D-SOBA" if method == FIRST_ORDER else method]
-
-
-def tuning_jobs(settings: Settings, seeds: Sequence[int] | None = None) -> list[Job]:
-    """Return the runs that chose the steps: the grid for every method, on held-out seeds."""
-    seeds = HELD_OUT if seeds is None else tuple(seeds)
-    settings = replace(settings, steps=settings.tuning_steps, record=settings.tuning_steps // 8)
-    return [
-        job(settings, dataset, level, method, steps, seed)
-        for dataset in settings.datasets
-        for level in LEVELS[dataset]
-        for method, steps, seed in itertools.product(METHODS, GRIDS[dataset], seeds)
-    ]
-
-
-def job(
-    settings: Settings,
-    dataset: str,
-    level: str,
-    method: str,
-    steps: Steps,
-    seed: int,
-    tag: str = "",
-) -> Job:
-    """Return one run; ``tag`` goes into its name where other settings than usual need one."""
-    told = asdict(settings)
-    for key in tuning.NOT_TOLD:
-        told.pop(key, None)
-    told |= {
-        "experiment": "logistic",
-        "dataset": dataset,
-        "heterogeneity": level,
-        "knob": LEVELS[dataset][level],
-        "graph": "ring",
-        "method": method,
-        "c_alpha": steps.alpha,
-        "c_beta": steps.beta,
-        "loops": LOOPS,
-        "terms": TERMS,
-        "L": BOUNDS[dataset],
-        "seed": seed,
-    }
-    if method == "MA-DSBO":
-        told["gamma_by_beta"] = GAMMA
-    words = [dataset, level, method, f"alpha-{steps.alpha:g}", f"beta-{steps.beta:g}"]
-    words += [tag] if tag else []
-    return Job(
-        name="_".join((*words, f"seed-{seed}")).lower(),
-        told=told,
-        start=partial(_start, settings, dataset, level, method, steps, seed),
-        steps=settings.steps,
-        record=settings.record,
-        compile=settings.compile,
-    )
-
-
-def network(agents: int) -> Network:
-    """Return a ring on which an agent and its two neighbours count alike."""
-    return Dense(mixing.uniform(graphs.ring(agents)))
-
-
-@lru_cache(maxsize=1)
-def problem(settings: Settings, dataset: str, level: str, seed: int) -> Logistic:
-    """Return the problem of a data set at a heterogeneity."""
-    knob = LEVELS[dataset][level]
-    made = _made if dataset == "synthetic" else _dealt
-    (a, c), test, classes = made(settings, dataset, knob, seed)
-    a, test = a.float(), (test[0].float(), test[1])
-    m = settings.train
-    return Logistic(
-        train=(a[:, :m], c[:, :m]),
-        validation=(a[:, m:], c[:, m:]),
-        test=test,
-        classes=classes,
-        batch=settings.batch,
-        upper_ridge=settings.upper_ridge,
-        settings={"dataset": dataset, "heterogeneity": knob, "seed": seed},
-    )
-
-
-Samples = tuple[Tensor, Tensor]
-
-
-def _made(s: Settings, _: str, knob: float, seed: int) -> tuple[Samples, Samples, int]:
-    each = s.train + s.validation
-    a, c = synthetic.classification(
-        s.agents, each + s.test // s.agents, s.features, s.useful, s.classes, knob, seed=seed
-    )
-    test = a[:, each:].flatten(0, 1), c[:, each:].flatten()
-    return (a[:, :each], c[:, :each]), test, s.classes
-
-
-def _dealt(s: Settings, dataset: str, knob: float, seed: int) -> tuple[Samples, Samples, int]:
-    a, c, test, classes = _source(dataset, s.features)
-    pool = np.random.default_rng(seed).permutation(len(c))
-    shards = data.split.dirichlet(c[pool], s.agents, knob, seed)
-    mine = pool[shards[:, : s.train + s.validation]]
-    return (a[mine], c[mine]), test, classes
-
-
-@lru_cache(maxsize=1)
-def _source(dataset: str, features: int) -> tuple[Tensor, Tensor, Samples, int]:
-    """Return the features, labels, test samples and number of classes of a real data set."""
-    source = data.load(dataset)
-    a, test = source.x_train.flatten(1), source.x_test.flatten(1)
-    if dataset == "fashion_mnist":
-        a, test = _components(a, test, features)
-    return a, source.y_train, (test, source.y_test), source.classes
-
-
-def _components(a: Tensor, test: Tensor, features: int) -> tuple[Tensor, Tensor]:
-    """Return principal components in units of the first one's spread, and a constant one."""
-    from sklearn.decomposition import PCA  # slower to import than dsbo itself
-
-    pca = PCA(features - 1, svd_solver="covariance_eigh").fit(a.double().numpy())
-    unit = float(np.sqrt(pca.explained_variance_[0]))
-
-    def rows(part: Tensor) -> Tensor:
-        found = torch.from_numpy(pca.transform(part.double().numpy())) / unit
-        return torch.cat([found, torch.ones(len(found), 1, dtype=found.dtype)], dim=1)
-
-    return rows(a), rows(test)
-
-
-def _start(
-    settings: Settings, dataset: str, level: str, method: str, steps: Steps, seed: int
-) -> Start:
-    task = problem(settings, dataset, level, seed)
-    if method == FIRST_ORDER:
-        method, task = "D-SOBA", task.first_order()
-    algorithm = METHODS[method](steps.alpha, steps.beta, settings.theta, BOUNDS[dataset])
-    return algorithm, task, network(settings.agents)
+TUNING = {
+    "paper": Study(_trials(*LEVELS), partial(start, every=125)),
+    "quick": Study(_trials("synthetic"), partial(quick, every=12)),
+}
+THETA = {
+    "paper": Study(cross(BY_THETA, grid(seed=REPORTED)), start),
+    "quick": Study(cross(BY_THETA, [{"seed": 0}]), partial(quick, steps=60)),
+}
+SIZE = {
+    "paper": Study(BY_SIZE, partial(slow, steps=200, every=200)),
+    "quick": Study([c for c in BY_SIZE if c["seed"] == 0], partial(slow, steps=20, every=20)),
+}

@@ -1,6 +1,6 @@
 """A record: all traces of an experiment in one file that NumPy opens, too.
 
-    runs.json          {"format": 1, "runs": [{"name", "rows", "columns", "kept", "provenance"}, …]}
+    runs.json          {"format": 2, "runs": [{"name", "rows", "columns", "kept", "provenance"}, …]}
     <column>.npy       one column of all runs that have it, one after another
     xbar/<name>.npy    the final mean x̄ of a run that kept it
 
@@ -27,7 +27,7 @@ from dsbo.trace import Trace, TraceError, replacing
 
 __all__ = ["FORMAT", "SUFFIX", "Record", "read", "write"]
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".npz"
 BROKEN = (EOFError, RuntimeError, StopIteration, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 """What reading a spoilt file raises besides the usual."""
@@ -112,8 +112,10 @@ def read(path: str | Path) -> Record:
                 if name != "runs.json"
             }
         if told["format"] != FORMAT:
-            known = f"this version of dsbo reads {FORMAT}"
-            raise TraceError(f"{path} has format {told['format']}; {known}")
+            raise TraceError(
+                f"{path} has format {told['format']}; this version of dsbo reads {FORMAT}. "
+                "Move it away and make it anew with dsbo run, or use the version that wrote it"
+            )
         runs = told["runs"]
         kept = {run["name"]: arrays.pop(f"xbar/{run['name']}") for run in runs if run["kept"]}
         return Record(_traces(runs, arrays), kept)

@@ -1,12 +1,10 @@
-"""Made-up tasks, and the settings of the logistic experiment and its ablations."""
+"""Made-up classification tasks whose heterogeneity is a number."""
 
 import numpy as np
 import pytest
 import torch
 
 from dsbo_book.data import synthetic
-from dsbo_book.experiments import ablations, logistic, nonlinear
-from dsbo_book.experiments.jobs import run_jobs
 
 
 def draw(**changes):
@@ -60,39 +58,3 @@ def test_flips_spoil_labels():
 def test_a_task_that_cannot_be_drawn_is_refused(changes, word):
     with pytest.raises(ValueError, match=word):
         draw(**changes)
-
-
-def test_the_problem_is_the_same_for_the_same_seed_and_has_all_agents():
-    settings = logistic.SCALES["quick"]
-    task = logistic.problem(settings, "synthetic", "mild", 0)
-    logistic.problem.cache_clear()
-    again = logistic.problem(settings, "synthetic", "mild", 0)
-    assert torch.equal(task.lower.data[0], again.lower.data[0])
-    assert (task.agents, task.d, task.p) == (20, 60, 180)
-    assert len(task.test[0]) == settings.test
-
-
-def test_names_are_unique_and_settings_complete():
-    for jobs in (
-        logistic.jobs(logistic.SCALES["paper"]),
-        logistic.tuning_jobs(logistic.SCALES["paper"]),
-        ablations.theta_jobs(ablations.THETA_SCALES["paper"]),
-        ablations.size_jobs(ablations.SIZE_SCALES["paper"]),
-        nonlinear.jobs(nonlinear.SCALES["paper"]),
-    ):
-        assert len({job.name for job in jobs}) == len(jobs)
-        assert len({repr(sorted(job.settings.items(), key=str)) for job in jobs}) == len(jobs)
-
-
-def test_the_first_order_variant_takes_the_steps_of_the_second():
-    for cell, steps in logistic.TUNED.items():
-        assert logistic.tuned(*cell, logistic.FIRST_ORDER) == steps["D-SOBA"]
-
-
-def test_quick_runs_of_the_transient_do_what_they_say(tmp_path):
-    jobs = nonlinear.jobs(nonlinear.SCALES["quick"])[:2]
-    for job, trace in zip(jobs, run_jobs(jobs, tmp_path, progress=False), strict=True):
-        assert len(trace.rows) == 33
-        assert trace["step"][-1] == 64
-        assert np.isfinite(trace["stationarity"]).all()
-        assert trace.provenance["experiment"]["graph"] == job.told["graph"]

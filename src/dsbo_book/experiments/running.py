@@ -1,0 +1,169 @@
+"""Run the cells of a study, and store each trace as soon as it is there."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import save_file
+from tqdm import tqdm
+
+from dsbo.network.peers import over_processes
+from dsbo.network.ranks import ALONE, here
+from dsbo.run import Diverged, run
+from dsbo.trace import Trace, replacing
+from dsbo_book.experiments.record import SUFFIX, Record, read, write
+from dsbo_book.experiments.stored import Store
+from dsbo_book.experiments.study import Cell, Start, Study, identity, stem
+
+__all__ = ["run_study"]
+
+
+def run_study(
+    study: Study,
+    out: str | Path,
+    device: str | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    command: str | None = None,
+) -> list[Trace]:
+    """Run the cells of a study one after another; write each trace as soon as it is there.
+
+    In a process that has joined others each network becomes `Peers` with the same weights, level
+    by level, and rank 0 alone reads and writes files.
+
+    Parameters
+    ----------
+    study : Study
+        What to run.
+    out : path
+        Folder for the traces, made if it is missing; or a record, ``.npz``, which takes the place
+        of the folder ``<out>.runs`` once all runs are done.
+    device : str, optional
+        Where to compute.
+    resume : bool
+        Skip cells whose trace is already there, whole and of the same settings, and go on with a
+        run that was stopped from its last checkpoint. What else a record holds stays in it.
+    progress : bool, optional
+        Show progress bars; by default on a terminal.
+    command : str, optional
+        The command that regenerates the traces, for their provenance.
+
+    Raises
+    ------
+    FileExistsError
+        If the record, or a run of the study in the folder, is there and is not to be resumed.
+    OSError
+        If nothing can be written there; before the first run.
+    TraceError
+        If the record to resume cannot be read.
+
+    Returns
+    -------
+    list of Trace
+        In the order of the cells. A run that diverged gives the trace up to there, whose
+        provenance says ``diverged``.
+    """
+    out, ranks = Path(out), here()
+    folder = out.with_name(f"{out.name}.runs") if out.suffix == SUFFIX else out
+    before = ranks.broadcast(partial(_begin, study, out, folder, resume))
+    options = {"device": device, "progress": progress, "resume": resume}
+    disable = True if ranks.rank else None if progress is None else not progress
+    traces = []
+    for cell in tqdm(study.cells, desc=folder.name, unit="run", disable=disable):
+        start = study.start(cell)
+        done = ranks.broadcast(partial(_finished, before, cell, start)) if resume else None
+        traces.append(done or _run_one(cell, start, folder, command, options))
+    if folder != out and ranks.rank == 0:
+        names = [stem(cell) for cell in study.cells]
+        made = dict(zip(names, traces, strict=True))
+        kept = {stem(cell): before.xbar(cell) for cell in study.cells if study.start(cell).keep}
+        write(out, before.record.traces | made, before.record.kept | kept)
+        _clear(names, folder)
+    return traces
+
+
+def _begin(study: Study, out: Path, folder: Path, resume: bool) -> Store:
+    """Return what is there already, if runs may be added to it."""
+    if out != folder and out.exists() and not (resume and out.is_file()):
+        raise FileExistsError(f"{out} is there; resume it, or move it away to make it anew")
+    there = sum((folder / f"{stem(cell)}.csv").exists() for cell in study.cells)
+    if there and not resume:
+        raise FileExistsError(
+            f"{folder} holds {there} of these {len(study.cells)} runs already; "
+            "keep them with --resume, or give another --out"
+        )
+    for place in {folder, out.parent}:
+        with replacing(place / "can-be-written") as part:
+            part.touch()
+        (place / "can-be-written").unlink()
+    return Store(folder, read(out) if out != folder and out.exists() else Record({}, {}))
+
+
+def _finished(before: Store, cell: Cell, start: Start) -> Trace | None:
+    try:
+        trace = before.trace(cell, start)
+        if start.keep:
+            before.xbar(cell)
+        return trace
+    except ValueError:
+        return None
+
+
+def _run_one(
+    cell: Cell, start: Start, folder: Path, command: str | None, options: dict[str, Any]
+) -> Trace:
+    """Make one run and store it; of several processes rank 0 does."""
+    ranks, name = here(), stem(cell)
+    checkpoint = folder / ".checkpoints" / name
+    if not options["resume"] and ranks.rank == 0:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    try:
+        trace = run(
+            start.algorithm,
+            start.problem(),
+            start.network if ranks is ALONE else over_processes(start.network),
+            steps=start.steps,
+            seed=cell["seed"],
+            record=start.every,
+            compile=start.compile,
+            checkpoint=checkpoint,
+            checkpoint_every=max(100, start.steps // 5),
+            **options,
+        )
+    except Diverged as error:
+        trace = error.trace
+        trace.provenance["diverged"] = {"step": error.step, "variable": error.variable}
+    trace.provenance |= {"cell": cell, "identity": identity(start), "command": command}
+    if ranks.rank:
+        return trace
+    _save(trace, folder / f"{name}.csv")
+    if start.keep:
+        with replacing(folder / f"{name}.safetensors") as part:
+            save_file({"xbar": trace.state.x.mean(0).cpu().numpy()}, part)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return trace
+
+
+def _save(trace: Trace, path: Path) -> None:
+    """Save a trace; where its folder cannot take it, save it elsewhere and say where."""
+    try:
+        trace.save(path)
+    except OSError as error:
+        spare = Path(tempfile.mkdtemp(prefix="dsbo-")) / path.name
+        trace.save(spare)
+        raise OSError(error.errno, f"{error.strerror}. The trace is in {spare}") from error
+
+
+def _clear(names: list[str], folder: Path) -> None:
+    """Remove what the runs wrote, and the folder if nothing else is in it."""
+    for name in names:
+        for suffix in ("csv", "safetensors"):
+            (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(folder / ".checkpoints", ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()

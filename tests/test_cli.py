@@ -1,0 +1,166 @@
+"""The command line, on a sample that comes with the package."""
+
+import re
+from functools import partial
+
+import pytest
+
+from dsbo import Trace
+from dsbo_book import data, plots
+from dsbo_book.cli import main
+from dsbo_book.experiments import cleaning, stored, tasks
+from dsbo_book.experiments.running import run_study
+from dsbo_book.experiments.study import Study
+
+TASK = partial(tasks.cleaning, dataset="fashion_mnist-sample", train=200, clean=100, hidden=8)
+TINY = Study(cleaning.STUDIES["quick"].cells, partial(cleaning.start, task=TASK, steps=6, every=3))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(cleaning.STUDIES, "quick", TINY)
+    return TINY
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_line_runs_resumes_and_plots(tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["run", "cleaning", "--seeds", "0", "--out", out, "--device", "cpu"]) == 0
+    assert "6 runs of cleaning at quick scale" in capsys.readouterr().out
+    assert main(["run", "cleaning", "--seeds", "0", "--out", out, "--resume"]) == 0
+    assert main(["plot", out, "--x", "floats"]) == 0
+    assert main(["plot", out, "--y", "auc", "--only", "graph=torus", "rate=0.2"]) == 0
+    assert main(["plot", out, "--only", "graph=tree"]) == 1
+    assert (tmp_path / "out/overview.svg").read_text().startswith("<?xml")
+    (path,) = (tmp_path / "out").glob("*_graph-torus_method-d-soba_*.csv")
+    told = Trace.load(path).provenance
+    assert told["command"].startswith("dsbo run cleaning --seeds 0")
+    assert told["cell"]["graph"] == "torus"
+    capsys.readouterr()
+    assert main(["run", "cleaning", "--out", out]) == 1
+    assert "holds 6 of these 6 runs already; keep them with --resume" in capsys.readouterr().err
+
+
+def test_the_command_line_lists_what_there_is(capsys):
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    for word in ("Experiment 2); paper, small, quick", "DSOBA", "SOBA", "fashion_mnist"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["run", "clean"], 2, "invalid choice"),
+        (["run", "cleaning", "--scale", "huge"], 1, "no scale 'huge'; it has paper, small, quick"),
+        (["run", "cleaning", "--seeds", "-1"], 2, "negative"),
+        (["run", "cleaning", "--device", "abacus"], 2, "abacus"),
+        (["fly"], 2, "invalid choice"),
+        (["run", "cleaning-tuning", "--scale", "long"], 1, "no scale 'long'"),
+        (["data", "fetch", "cifar11"], 1, "no data set 'cifar11'"),
+        (["plot", "nowhere"], 1, "no traces"),
+    ],
+)
+def test_what_the_command_line_does_not_understand_it_says(words, code, says, capsys):
+    try:
+        got = main(words)
+    except SystemExit as error:
+        got = error.code
+    assert got == code
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert re.match(r"dsbo \d+\.\d+\.\d+ \(torch \d", capsys.readouterr().out)
+
+
+def test_help_names_commands_and_exit_codes(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "exit codes" in said
+    assert "dsbo list" in said
+
+
+@pytest.mark.parametrize("path", sorted(stored.RECORDS.glob("*.npz")), ids=lambda path: path.stem)
+def test_every_record_can_be_plotted(path, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "lines", lambda *words: drawn.append(words[2]))
+    assert main(["plot", path.stem, "--out", str(tmp_path / "all.svg")]) == 0
+    assert len(drawn) >= 1
+
+
+def test_a_trace_in_one_file_and_one_without_rows_can_be_plotted_too(tmp_path, capsys):
+    for name, rows in (("one", [{"step": 0, "loss": 1.0}]), ("none", [])):
+        Trace(rows, {"algorithm": {"name": "X"}}).save(tmp_path / f"{name}.csv")
+    for place in (tmp_path, tmp_path / "one.csv"):
+        assert main(["plot", str(place), "--out", str(tmp_path / "all.svg")]) == 0
+    for place, says in (("none.csv", "no trace in"), ("nothing", "no traces in"), ("all.svg", "")):
+        assert main(["plot", str(tmp_path / place)]) == 1
+        assert says in capsys.readouterr().err
+
+
+def test_an_unknown_column_to_plot_is_refused(tmp_path, tiny, capsys):
+    run_study(Study(tiny.cells[:1], tiny.start), tmp_path)
+    assert main(["plot", str(tmp_path), "--x", "hours"]) == 1
+    assert "no column 'hours'" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_diverging_run_exits_with_three_and_keeps_its_trace(tmp_path, monkeypatch, capsys):
+    cells = [cell | {"beta": 1e30} for cell in TINY.cells]
+    wild = Study(cells, partial(TINY.start, steps=12, every=1))
+    monkeypatch.setitem(cleaning.STUDIES, "quick", wild)
+    assert main(["run", "cleaning", "--seeds", "0", "--out", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "diverged: " in said
+    assert "is not finite after step" in said
+    trace = Trace.load(next(tmp_path.glob("*_graph-torus_*.csv")))
+    assert trace.provenance["diverged"]["step"] >= 1
+    assert trace.rows
+
+
+def test_an_interrupt_and_missing_data_have_their_codes(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    def unavailable(*_, **__):
+        raise data.DataUnavailable("train-images is absent: put it into …")
+
+    monkeypatch.setattr("dsbo_book.experiments.running.run_study", interrupted)
+    assert main(["run", "cleaning"]) == 130
+    monkeypatch.setattr("dsbo_book.experiments.running.run_study", unavailable)
+    assert main(["run", "cleaning"]) == 1
+    assert "put it into" in capsys.readouterr().err
+
+
+def test_data_are_verified_file_by_file(capsys, monkeypatch):
+    monkeypatch.setattr(
+        "dsbo_book.data.registry.verify",
+        lambda name: [(f"{name}/a", "ok"), (f"{name}/b", "absent")],
+    )
+    assert main(["data", "verify", "mnist"]) == 1
+    assert "absent     mnist/b" in capsys.readouterr().out
+
+
+def test_data_are_fetched_by_name_or_all(capsys, monkeypatch, tmp_path):
+    (tmp_path / "file").write_bytes(bytes(200_000))
+    asked = []
+
+    def fetch(name, mirror):
+        asked.append((name, mirror))
+        return {"file": tmp_path / "file"}
+
+    monkeypatch.setattr("dsbo_book.data.download.fetch", fetch)
+    assert main(["data", "fetch", "all", "--mirror", "http://there"]) == 0
+    said = capsys.readouterr().out
+    assert f"mnist: 1 files, 0.2 MB, verified, in {tmp_path}" in said
+    assert asked == [(name, "http://there") for name in data.NAMES]
+    assert main(["data", "fetch"]) == 1
+    assert "say which data sets: mnist, " in capsys.readouterr().err
