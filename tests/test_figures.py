@@ -36,12 +36,8 @@ def trace(method, alpha, beta, seed, values, diverged=False):
     return Trace([{"step": t, "metric": v} for t, v in enumerate(values)], provenance)
 
 
-def test_the_last_quarter_decides():
+def test_the_smallest_mean_over_seeds_of_the_last_quarter_is_chosen():
     assert tuning.score(trace("D-SGD", 1, 1, 0, [9, 9, 9, 9, 9, 9, 1, 3]), "metric") == 2
-    assert tuning.score(trace("D-SGD", 1, 1, 0, [1], diverged=True), "metric") == math.inf
-
-
-def test_the_smallest_mean_over_seeds_is_chosen():
     traces = [
         trace("DIAMOND", 0.1, 1.0, 100, [1.0]),
         trace("DIAMOND", 0.1, 1.0, 101, [5.0]),
@@ -154,11 +150,6 @@ def test_a_drawn_problem_is_the_same_for_the_same_seed_and_has_all_agents():
     assert len(task.test[0]) == 10_000
 
 
-def test_too_few_samples_are_told():
-    with pytest.raises(ValueError, match="has 400 samples for each of 9 agents, not 600"):
-        tasks.meta("mnist-sample", agents=9, seed=0, support=300, query=300)
-
-
 def test_quick_runs_of_the_transient_do_what_they_say(tmp_path):
     quick = nonlinear.STUDIES["quick"]
     for made in run_study(Study(quick.cells[:2], quick.start), tmp_path, progress=False):
@@ -183,11 +174,7 @@ def test_agents_share_the_second_derivatives_of_the_lower_level_alone():
     assert all(torch.equal(part, part[:1].expand_as(part)) for part in (A, B))
     assert all(part.std(0).max() > 0.1 for part in (P, Q, R, b))
     assert torch.linalg.eigvalsh(A[0]).max() <= complexity.BOUND * (1 + 1e-12)
-
-
-def test_the_upper_losses_are_convex_in_the_mean():
-    problem = complexity.quadratic(noise=0.0)
-    for shared in (True, False):
+    for shared in (True, False):  # the upper losses are convex in the mean
         H, _ = problem._hypergradient_map(shared)
         assert torch.linalg.eigvalsh(H).min() > 0.1
 

@@ -12,7 +12,6 @@ from dsbo import Trace
 from dsbo.trace import TraceError
 from dsbo_book.cli import main
 from dsbo_book.experiments import running, stored
-from dsbo_book.experiments.record import Record, read
 from dsbo_book.experiments.running import run_study
 from dsbo_book.experiments.stored import StaleRecord, load_kept, load_record
 from dsbo_book.experiments.study import Study, cross, grid, stem
@@ -58,13 +57,10 @@ def test_runs_are_read_back_without_their_problems_and_stale_ones_are_refused(tm
         other = replace(STUDY, start=partial(begin, **changes))
         with pytest.raises(StaleRecord, match=f"is stale: {told}. Make it anew: dsbo run"):
             load_record(other, tmp_path)
-
-
-def test_a_cell_is_compared_to_the_last_digit(tmp_path):
-    near = replace(STUDY, cells=[STUDY.cells[0] | {"alpha": 0.1 + 1e-12}])
-    run_study(near, tmp_path)
-    with pytest.raises(StaleRecord, match=r"cell\.alpha was 0\.1000000000010*1?, is 0\.1, algo"):
-        load_record(of(STUDY, 0), tmp_path)
+    near = of(STUDY, 0)
+    near = replace(near, cells=[near.cells[0] | {"alpha": 0.1 + 1e-9}])
+    with pytest.raises(StaleRecord, match=r"stale: cell\.alpha was 0\.1, is 0\.100000001, algor"):
+        load_record(near, tmp_path)
 
 
 def test_resuming_makes_only_what_is_missing_broken_or_cut_short(tmp_path, ran):
@@ -175,12 +171,3 @@ def test_a_missing_record_is_told_with_the_command_that_makes_it(tmp_path, monke
         load_record(STUDY, path)
     with pytest.raises(StaleRecord, match=r"is missing\. Make it anew: dsbo run, with --resume"):
         load_record(STUDY, tmp_path / "elsewhere/mine.npz")
-
-
-def test_every_run_of_the_records_is_called_after_its_cell_and_says_where_it_comes_from():
-    for path in stored.RECORDS.glob("*.npz"):
-        held = read(path)
-        assert isinstance(held, Record)
-        for name, trace in held.traces.items():
-            assert stem(trace.provenance["cell"]) == name
-            assert {"commit", "versions", "device"} <= set(trace.provenance)

@@ -15,6 +15,7 @@ from dsbo import Sparse
 from dsbo.algorithms import Algorithm
 from dsbo_book import data
 from dsbo_book.experiments import EXPERIMENTS, recorded, tasks
+from dsbo_book.experiments.record import read
 from dsbo_book.experiments.stored import RECORDS
 from dsbo_book.experiments.study import Start, Study, cross, grid, identity, stem
 
@@ -118,6 +119,10 @@ def test_every_record_is_of_a_study_and_every_study_but_the_quick_has_one():
     files = sorted(RECORDS.glob("*.npz"))
     assert [path.stem for path in files] == sorted(f"{n}-{s}" for n, s in recorded())
     assert sum(path.stat().st_size for path in files) < 4e6
+    for path in files:
+        for name, trace in read(path).traces.items():
+            assert stem(trace.provenance["cell"]) == name
+            assert {"commit", "versions", "device"} <= set(trace.provenance)
 
 
 def test_the_registry_says_the_scales_of_its_studies_and_is_cheap():

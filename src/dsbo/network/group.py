@@ -66,7 +66,7 @@ def join(timeout: float = TIMEOUT, device: str = "cpu") -> Iterator[Ranks]:
         raise _not_met(error, timeout) from error
     # Under torchrun its own process holds the store, else rank 0 does.
     keeper = None if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else 0
-    # Ranks that torchrun starts anew meet in the same store, which still has the addresses of before.
+    # Ranks that torchrun starts anew meet in the store that still has the addresses of before.
     store = PrefixStore(f"dsbo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     with _group(store, rank, count, timeout, _place(rank, device), keeper) as ranks:
         yield ranks
