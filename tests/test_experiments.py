@@ -62,14 +62,15 @@ def test_the_four_graphs_are_ordered_as_the_slides_say():
 
 def test_an_agents_clean_samples_look_like_its_training_samples():
     settings = replace(TINY, train=1000, clean=400, concentration=0.3)
-    split = cleaning.problem(settings, 0.2, 0).split
-    true = split.true.numpy()
+    problem = cleaning.problem(settings, 0.2, 0)
+    true = problem.unseen["true"].numpy()
     for i in range(settings.agents):
         shares = [
-            np.bincount(c, minlength=10) / len(c) for c in (true[i], split.clean[1][i].numpy())
+            np.bincount(c, minlength=10) / len(c)
+            for c in (true[i], problem.upper.data[1][i].numpy())
         ]
         assert abs(shares[0] - shares[1]).sum() < 0.5
-    assert split.corrupted.float().mean() == pytest.approx(0.2)
+    assert problem.unseen["corrupted"].float().mean() == pytest.approx(0.2)
 
 
 def test_floor_and_ceiling_know_the_weights_they_stand_for():

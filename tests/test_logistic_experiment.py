@@ -69,7 +69,7 @@ def test_the_problem_is_the_same_for_the_same_seed_and_has_all_agents():
     again = logistic.problem(settings, "synthetic", "mild", 0)
     assert torch.equal(task.lower.data[0], again.lower.data[0])
     assert (task.agents, task.d, task.p) == (20, 60, 180)
-    assert len(task.test[0]) == settings.test
+    assert len(task.unseen["test"][0]) == settings.test
 
 
 def test_names_are_unique_and_settings_complete():

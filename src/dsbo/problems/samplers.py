@@ -62,13 +62,17 @@ class Minibatch:
         return parts[0] if self.single else parts
 
 
-def stack(shards: Sequence[Shard], name: str) -> tuple[tuple[Tensor, ...], bool]:
-    """Stack one shard an agent into tensors ``[N, m, …]``.
+def minibatch(shards: Sequence[Shard], batch: int | None, name: str) -> Minibatch:
+    """Return the sampler of one shard an agent.
 
-    Returns
-    -------
-    tuple of Tensor, bool
-        The stacked tensors, and whether each shard was a single tensor.
+    Parameters
+    ----------
+    shards : sequence
+        One entry an agent.
+    batch : int or None
+        Rows in a batch.
+    name : str
+        Of the shards, for messages.
 
     Raises
     ------
@@ -81,11 +85,11 @@ def stack(shards: Sequence[Shard], name: str) -> tuple[tuple[Tensor, ...], bool]
             f"{name} must be a list with one entry an agent (a tensor or a tuple of tensors), "
             f"got {type(shards).__name__}"
         )
-    single = isinstance(shards[0], Tensor)
     per_agent = [(s,) if isinstance(s, Tensor) else tuple(s) for s in shards]
     for i, parts in enumerate(per_agent):
         _check_shard(parts, per_agent[0], f"{name}[{i}]")
-    return tuple(torch.stack(column) for column in zip(*per_agent, strict=True)), single
+    data = tuple(torch.stack(column) for column in zip(*per_agent, strict=True))
+    return Minibatch(data, batch, single=isinstance(shards[0], Tensor))
 
 
 def _check_shard(parts: tuple[Tensor, ...], first: tuple[Tensor, ...], name: str) -> None:

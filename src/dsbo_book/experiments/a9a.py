@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from dsbo.problems import Problem
 from dsbo_book import data
 from dsbo_book.experiments import tuning
 from dsbo_book.experiments.jobs import Job, Start
 from dsbo_book.experiments.meta import network
 from dsbo_book.experiments.tuning import HELD_OUT, LITERAL, METHODS, NOT_TOLD, Steps
-from dsbo_book.problems import Logistic
+from dsbo_book.problems import logistic_regression
 
 GRID = tuning.grid(alphas=(5.0, 25.0, 100.0), betas=(1.0, 2.5))
 TUNED = {
@@ -47,7 +48,7 @@ class Settings:
     shares : tuple of float
         Shares of the rows that train and that validate; the rest tests.
     batch : int
-        See `Logistic`.
+        See `logistic_regression`.
     K, L
         Terms of the Neumann series and bound on the lower Hessians. Half the squared length of a
         row of a9a, 7, bounds the loss's in any case; the bound
@@ -146,7 +147,7 @@ def job(settings: Settings, edge: float, method: str, steps: Steps, seed: int) -
 
 
 @lru_cache(maxsize=1)
-def problem(settings: Settings, seed: int) -> Logistic:
+def problem(settings: Settings, seed: int) -> Problem:
     """Return the problem; every agent gets the same share of the rows, at random."""
     a, c = rows()
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(c)))
@@ -154,7 +155,7 @@ def problem(settings: Settings, seed: int) -> Logistic:
     taken = [size * settings.agents for size in sizes]
     train, validation, test = torch.split(order, [*taken, len(c) - sum(taken)])
     train, validation = (part.reshape(settings.agents, -1) for part in (train, validation))
-    return Logistic(
+    return logistic_regression(
         train=(a[train], c[train]),
         validation=(a[validation], c[validation]),
         test=(a[test], c[test]),

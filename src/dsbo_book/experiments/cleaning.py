@@ -18,11 +18,12 @@ import numpy as np
 from dsbo import graphs, mixing
 from dsbo.algorithms import DSOBA, Algorithm, SingleLevelDSGD
 from dsbo.network import Dense, Network
+from dsbo.problems import Problem
 from dsbo.schedules import Power, as_schedule
 from dsbo_book import data
 from dsbo_book.experiments.jobs import Job, Start, loaded
-from dsbo_book.problems import Cleaning
-from dsbo_book.problems.cleaning import Split
+from dsbo_book.problems import hyper_cleaning
+from dsbo_book.problems.cleaning import Split, trusting
 
 GRAPHS = ("complete", "exponential", "torus", "adjusted ring")
 METHODS = ("D-SOBA", "unweighted", "clean only")
@@ -71,7 +72,7 @@ class Settings:
     concentration : float
         Of the Dirichlet distribution of an agent's class shares; small is skewed.
     hidden, ridge, batch
-        See `Cleaning`.
+        See `hyper_cleaning`.
     self_weight : float
         What an agent of the adjusted ring keeps of its own.
     alpha, beta, gamma, theta : float
@@ -201,7 +202,7 @@ def network(graph: str, settings: Settings) -> Network:
 
 
 @lru_cache(maxsize=1)
-def problem(settings: Settings, rate: float, seed: int) -> Cleaning:
+def problem(settings: Settings, rate: float, seed: int) -> Problem:
     """Return the problem that the agents face at one rate with one seed.
 
     All 60 000 labelled samples are dealt out by a Dirichlet draw; an agent's clean samples are a
@@ -222,7 +223,7 @@ def problem(settings: Settings, rate: float, seed: int) -> Cleaning:
         true=true,
         classes=source.classes,
     )
-    return Cleaning(
+    return hyper_cleaning(
         split,
         hidden=settings.hidden,
         ridge=settings.ridge,
@@ -246,5 +247,5 @@ def _start(settings: Settings, method: str, graph: str, rate: float, seed: int) 
     else:
         algorithm = SingleLevelDSGD(beta)
         # sigmoid(40) is 1 and sigmoid(-40) is 0 in single precision.
-        task = task.trusting(clean=40.0, corrupted=40.0 if method == "unweighted" else -40.0)
+        task = trusting(task, clean=40.0, corrupted=40.0 if method == "unweighted" else -40.0)
     return algorithm, task, network(graph, settings)

@@ -20,12 +20,13 @@ from torch import Tensor
 from dsbo import graphs, mixing
 from dsbo.algorithms import DSOBA, MADSBO, MDBO, Algorithm
 from dsbo.network import Dense, Network
+from dsbo.problems import Problem
 from dsbo_book import data
 from dsbo_book.data import synthetic
 from dsbo_book.experiments import tuning
 from dsbo_book.experiments.jobs import Job, Start
 from dsbo_book.experiments.tuning import HELD_OUT, Steps
-from dsbo_book.problems import Logistic
+from dsbo_book.problems import logistic_regression
 
 LEVELS = {
     "synthetic": {"mild": 0.5, "severe": 2.0},
@@ -113,8 +114,8 @@ class Settings:
     batch : int
         Samples that an agent draws of each kind in an iteration; None takes all.
     upper_ridge : float
-        The R of `Logistic`. The slides have none, and then x_r of a feature that is noise grows
-        without end and makes the lower level steeper than any constant beta bears.
+        The R of `logistic_regression`. The slides have none, and then x_r of a feature that is
+        noise grows without end and makes the lower level steeper than any constant beta bears.
     theta : float
         Weight of the newest direction in every moving average and momentum.
     compile : bool
@@ -231,14 +232,14 @@ def network(agents: int) -> Network:
 
 
 @lru_cache(maxsize=1)
-def problem(settings: Settings, dataset: str, level: str, seed: int) -> Logistic:
+def problem(settings: Settings, dataset: str, level: str, seed: int) -> Problem:
     """Return the problem of a data set at a heterogeneity."""
     knob = LEVELS[dataset][level]
     made = _made if dataset == "synthetic" else _dealt
     (a, c), test, classes = made(settings, dataset, knob, seed)
     a, test = a.float(), (test[0].float(), test[1])
     m = settings.train
-    return Logistic(
+    return logistic_regression(
         train=(a[:, :m], c[:, :m]),
         validation=(a[:, m:], c[:, m:]),
         test=test,

@@ -17,11 +17,12 @@ import numpy as np
 
 from dsbo import graphs, mixing
 from dsbo.network import Dense, Network
+from dsbo.problems import Problem
 from dsbo_book import data
 from dsbo_book.experiments import tuning
 from dsbo_book.experiments.jobs import Job, Start, loaded
 from dsbo_book.experiments.tuning import HELD_OUT, LITERAL, METHODS, NOT_TOLD, Steps
-from dsbo_book.problems import Meta
+from dsbo_book.problems import meta_learning
 
 GRID = tuning.grid(alphas=(0.03, 0.1, 0.3), betas=(0.1, 0.3))
 ON_MNIST = {
@@ -57,7 +58,7 @@ class Settings:
     concentration : float
         Of the Dirichlet distribution of an agent's class shares.
     hidden, strength, batch
-        See `Meta`.
+        See `meta_learning`.
     K : int
         Terms of the Neumann series.
     L : float
@@ -183,7 +184,7 @@ def network(agents: int, edge: float, seed: int) -> Network:
 
 
 @lru_cache(maxsize=1)
-def problem(settings: Settings, dataset: str, agents: int, seed: int) -> Meta:
+def problem(settings: Settings, dataset: str, agents: int, seed: int) -> Problem:
     """Return the tasks of all agents; an agent's two halves follow the same class shares."""
     source = loaded(dataset)
     rng = np.random.default_rng(seed)
@@ -197,7 +198,7 @@ def problem(settings: Settings, dataset: str, agents: int, seed: int) -> Meta:
     mine = pool[shards[:, :each]]
     a, c = source.x_train[mine].flatten(2), source.y_train[mine]
     a = (a - a.mean()) / a.std()
-    return Meta(
+    return meta_learning(
         support=(a[:, : settings.support], c[:, : settings.support]),
         query=(a[:, settings.support :], c[:, settings.support :]),
         classes=source.classes,

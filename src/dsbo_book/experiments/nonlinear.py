@@ -14,10 +14,11 @@ from functools import lru_cache, partial
 from dsbo import graphs, mixing
 from dsbo.algorithms import DSOBA
 from dsbo.network import Dense, Network
+from dsbo.problems import Problem
 from dsbo.schedules import Constant
 from dsbo_book.data import synthetic
 from dsbo_book.experiments.jobs import Job, Start
-from dsbo_book.problems import Logistic
+from dsbo_book.problems import logistic_regression
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def task(
     upper_ridge: float,
     batch: int | None = None,
     seed: int = 0,
-) -> Logistic:
+) -> Problem:
     """Return a logistic regression of two classes in double precision, all features useful.
 
     Parameters
@@ -85,13 +86,13 @@ def task(
     samples : int
         An agent's samples of each of two kinds.
     upper_ridge, batch
-        See `Logistic`.
+        See `logistic_regression`.
     """
     a, c = synthetic.classification(
         agents, 2 * samples + 1, features, features, 2, heterogeneity, seed=seed
     )
     train, validation = slice(0, samples), slice(samples, 2 * samples)
-    return Logistic(
+    return logistic_regression(
         train=(a[:, train], c[:, train]),
         validation=(a[:, validation], c[:, validation]),
         test=(a[:, -1], c[:, -1]),
