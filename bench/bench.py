@@ -36,7 +36,6 @@ from dsbo.levels import OneByOne
 from dsbo.network import spawn
 from dsbo.world import Draws, World
 from dsbo_book.problems import hyper_cleaning, meta_learning
-from dsbo_book.problems.cleaning import Split
 
 N, BATCH, FEATURES, HIDDEN, CLASSES, SAMPLES = 10, 50, 784, 300, 10, 5000
 STEPS = {"alpha": 100.0, "beta": 0.1, "gamma": 0.1, "theta": 0.2}
@@ -102,7 +101,7 @@ def cleaning_problem() -> Problem:
 
     train, clean = drawn(SAMPLES), drawn(1000)
     test = clean[0][0], clean[1][0]
-    return hyper_cleaning(Split(train, clean, test, train[1], CLASSES), HIDDEN, batch=BATCH)
+    return hyper_cleaning(train, clean, test, train[1], CLASSES, HIDDEN, batch=BATCH)
 
 
 def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool = False) -> Any:

@@ -12,7 +12,7 @@ from dsbo import DSOBA, Dense, Problem, Sparse, hypergrad, mixing, run
 from dsbo.problems import Quadratic
 from dsbo.schedules import Constant, Power, as_schedule
 from dsbo_book.problems import hyper_cleaning
-from dsbo_book.problems.cleaning import Split, auc, trusting
+from dsbo_book.problems.cleaning import auc, trusting
 
 
 @pytest.mark.parametrize(
@@ -273,14 +273,14 @@ def small_cleaning(**kwargs):
     N, m, k, classes = 3, 12, 5, 4
     true = torch.randint(classes, (N, m), generator=g)
     wrong = torch.rand(N, m, generator=g) < 0.3
-    split = Split(
+    return hyper_cleaning(
         train=(torch.rand(N, m, k, generator=g), (true + wrong) % classes),
         clean=(torch.rand(N, 6, k, generator=g), torch.randint(classes, (N, 6), generator=g)),
         test=(torch.rand(20, k, generator=g), torch.randint(classes, (20,), generator=g)),
         true=true,
         classes=classes,
+        **{"hidden": 6, "batch": 4} | kwargs,
     )
-    return hyper_cleaning(split, **{"hidden": 6, "batch": 4} | kwargs)
 
 
 def test_only_the_samples_of_the_batch_have_a_weight_gradient():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsbo.problems.problem import Problem
+from dsbo.problems.samplers import Noisy
 
 
 class Solution(NamedTuple):
@@ -22,32 +22,6 @@ class Solution(NamedTuple):
     y: Tensor
     z: Tensor
     value: float
-
-
-@dataclass(frozen=True, eq=False)
-class Noisy:
-    """Every agent's coefficients, plus fresh Gaussian noise on each gradient."""
-
-    coefficients: tuple[Tensor, ...]
-    noise: float
-
-    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
-        """Return the coefficients and noise rows of standard deviation ``noise``."""
-        if not self.noise:
-            return self.full(agents)
-        widths = [c.shape[1] for c in self.coefficients[-2:]]
-        draws = np.stack([g.standard_normal(sum(widths)) for g in generators]) * self.noise
-        rows = torch.as_tensor(draws).to(self.coefficients[0])
-        return *(c[agents] for c in self.coefficients), *torch.split(rows, widths, dim=1)
-
-    def full(self, agents: Tensor) -> Any:
-        """Return the coefficients and zeros for the noise."""
-        own = [c[agents] for c in self.coefficients]
-        return *own, *(torch.zeros_like(c) for c in own[-2:])
-
-    def to(self, device: torch.device) -> Noisy:
-        """Return the sampler with its coefficients on ``device``."""
-        return Noisy(tuple(c.to(device) for c in self.coefficients), self.noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,18 +130,18 @@ class Quadratic(Problem):
     ) -> None:
         named = {"P": P, "Q": Q, "R": R, "p": p, "r": r, "A": A, "B": B, "b": b}
         c = {name: torch.as_tensor(value, dtype=dtype) for name, value in named.items()}
+        P, Q, R, p, r, A, B, b = c.values()
         N, d, q = _sizes(c)
         if not (np.isfinite(noise) and noise >= 0):
             raise ValueError(f"noise must be finite and not negative, got {noise}")
-        f = c["P"], c["Q"], c["R"], c["p"], c["r"]
-        g = torch.zeros_like(c["P"]), -c["B"].mT, c["A"], torch.zeros_like(c["p"]), -c["b"]
+        g = torch.zeros_like(P), -B.mT, A, torch.zeros_like(p), -b
         super().__init__(
             f=QuadraticLevel("upper"),
             g=QuadraticLevel("lower"),
             x0=torch.zeros(d, dtype=dtype),
             y0=torch.zeros(q, dtype=dtype),
             agents=N,
-            upper=Noisy(f, noise),
+            upper=Noisy((P, Q, R, p, r), noise),
             lower=Noisy(g, noise),
             settings={"name": "Quadratic", "agents": N, "d": d, "p": q, "noise": noise},
             metrics=_metrics,
@@ -178,12 +152,12 @@ class Quadratic(Problem):
     def random(
         N: int, d: int, p: int, heterogeneity: float = 1.0, seed: int = 0, noise: float = 0.0
     ) -> Quadratic:
-        """Return a well-conditioned problem whose agents are as different as one says.
+        """Return a random problem whose agents differ as much as ``heterogeneity`` says.
 
-        Every coefficient is normal: a part that all agents share, plus 0.3·heterogeneity times a
-        part of one's own, of the same size. Q is scaled by 0.1 and B by 0.3. P, R and A are HHᵀ/n
-        plus the identity (R plus a tenth of it) with such a matrix H of size n, so that both levels
-        of every agent are strongly convex.
+        A coefficient is a part that all agents share, plus 0.3·heterogeneity times a part of the
+        agent's own, both standard normal; Q is a tenth and B three tenths of that. P, A and R are
+        HHᵀ/n with such a matrix H of size n, plus the identity, for R a tenth of it. So g_i is
+        strongly convex in y for every agent, and moderately conditioned.
 
         Parameters
         ----------

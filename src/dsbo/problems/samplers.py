@@ -62,6 +62,32 @@ class Minibatch:
         return parts[0] if self.single else parts
 
 
+@dataclass(frozen=True, eq=False)
+class Noisy:
+    """Every agent's coefficients, plus fresh Gaussian noise on each gradient."""
+
+    coefficients: tuple[Tensor, ...]
+    noise: float
+
+    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
+        """Return the coefficients and noise rows of standard deviation ``noise``."""
+        if not self.noise:
+            return self.full(agents)
+        widths = [c.shape[1] for c in self.coefficients[-2:]]
+        draws = np.stack([g.standard_normal(sum(widths)) for g in generators]) * self.noise
+        rows = torch.as_tensor(draws).to(self.coefficients[0])
+        return *(c[agents] for c in self.coefficients), *torch.split(rows, widths, dim=1)
+
+    def full(self, agents: Tensor) -> Any:
+        """Return the coefficients and zeros for the noise."""
+        own = [c[agents] for c in self.coefficients]
+        return *own, *(torch.zeros_like(c) for c in own[-2:])
+
+    def to(self, device: torch.device) -> Noisy:
+        """Return the sampler with its coefficients on ``device``."""
+        return Noisy(tuple(c.to(device) for c in self.coefficients), self.noise)
+
+
 def minibatch(shards: Sequence[Shard], batch: int | None, name: str) -> Minibatch:
     """Return the sampler of one shard an agent.
 

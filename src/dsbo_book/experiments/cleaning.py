@@ -23,7 +23,7 @@ from dsbo.schedules import Power, as_schedule
 from dsbo_book import data
 from dsbo_book.experiments.jobs import Job, Start, loaded
 from dsbo_book.problems import hyper_cleaning
-from dsbo_book.problems.cleaning import Split, trusting
+from dsbo_book.problems.cleaning import trusting
 
 GRAPHS = ("complete", "exponential", "torus", "adjusted ring")
 METHODS = ("D-SOBA", "unweighted", "clean only")
@@ -216,15 +216,12 @@ def problem(settings: Settings, rate: float, seed: int) -> Problem:
     mine, clean = np.split(pool[shards], [settings.train // N], axis=1)
     true = source.y_train[mine]
     given, _ = data.split.corrupt(true.ravel(), rate, source.classes, seed)
-    split = Split(
+    return hyper_cleaning(
         train=(source.x_train[mine], given.reshape(mine.shape)),
         clean=(source.x_train[clean], source.y_train[clean]),
         test=(source.x_test, source.y_test),
         true=true,
         classes=source.classes,
-    )
-    return hyper_cleaning(
-        split,
         hidden=settings.hidden,
         ridge=settings.ridge,
         batch=settings.batch,

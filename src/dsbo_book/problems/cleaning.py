@@ -13,7 +13,7 @@ Kong et al. 2025, Experiment 2. Chapter exp-cleaning.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,34 +22,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from dsbo.problems import Problem
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Who holds which samples, and what their labels should be.
-
-    Parameters
-    ----------
-    train, clean : tuple of Tensor
-        Features ``[N, m, k]`` and labels ``[N, m]`` of the training and of the clean samples.
-    test : tuple of Tensor
-        Features ``[m, k]`` and labels ``[m]`` that no agent trains on.
-    true : Tensor
-        True labels ``[N, m]`` of the training samples; only metrics may look at them.
-    classes : int
-        Number of classes.
-    """
-
-    train: tuple[Tensor, Tensor]
-    clean: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
-    true: Tensor
-    classes: int
-
-    @property
-    def corrupted(self) -> Tensor:
-        """Where a training label is wrong, ``[N, m]``."""
-        return self.train[1] != self.true
 
 
 def network(y: dict[str, Tensor], a: Tensor) -> Tensor:
@@ -78,7 +50,11 @@ def initial_network(features: int, hidden: int, classes: int, seed: int) -> dict
 
 
 def hyper_cleaning(
-    split: Split,
+    train: tuple[Tensor, Tensor],
+    clean: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    true: Tensor,
+    classes: int,
     hidden: int = 300,
     ridge: float = 1e-3,
     batch: int = 50,
@@ -88,14 +64,20 @@ def hyper_cleaning(
     """Return the data hyper-cleaning problem on given samples.
 
     The upper variable has one entry for every training sample of every agent, in the order of
-    ``split.train`` read row by row; it starts at zero, where every weight sigmoid(x_e) is ½.
+    ``train`` read row by row; it starts at zero, where every weight sigmoid(x_e) is ½.
 
     A trace records `accuracy` of ȳ as ``test_accuracy`` and `auc` of x̄.
 
     Parameters
     ----------
-    split : Split
-        The samples of every agent.
+    train, clean : tuple of Tensor
+        Features ``[N, m, k]`` and labels ``[N, m]`` of the training and of the clean samples.
+    test : tuple of Tensor
+        Features ``[m, k]`` and labels ``[m]`` that no agent trains on.
+    true : Tensor
+        True labels ``[N, m]`` of the training samples; only metrics may look at them.
+    classes : int
+        Number of classes.
     hidden : int
         Units of the hidden layer.
     ridge : float
@@ -105,7 +87,7 @@ def hyper_cleaning(
     seed : int
         Seed of the network's initial weights, which all agents share.
     settings : dict, optional
-        What a trace should say about where the split came from.
+        What a trace should say about where the samples came from.
 
     Raises
     ------
@@ -116,14 +98,14 @@ def hyper_cleaning(
         raise ValueError(f"ridge must be finite and not negative, got {ridge}")
     if hidden < 1:
         raise ValueError(f"hidden must be at least 1, got {hidden}")
-    a, c = split.train
+    a, c = train
     sample = torch.arange(c.numel()).reshape(c.shape)
     problem = Problem.from_losses(
         _upper,
         _lower,
         x0=torch.zeros(c.numel()),
-        y0=initial_network(a.shape[2], hidden, split.classes, seed),
-        upper_data=list(zip(*split.clean, strict=True)),
+        y0=initial_network(a.shape[2], hidden, classes, seed),
+        upper_data=list(zip(*clean, strict=True)),
         lower_data=list(zip(a, c, sample, strict=True)),
         batch=batch,
         ridge=ridge,
@@ -133,14 +115,14 @@ def hyper_cleaning(
         "name": "Cleaning",
         "agents": problem.agents,
         "train": c.numel(),
-        "clean": split.clean[1].numel(),
+        "clean": clean[1].numel(),
         "hidden": hidden,
         "ridge": ridge,
         "batch": batch,
         "seed": seed,
         **(settings or {}),
     }
-    unseen = {"test": split.test, "true": split.true, "corrupted": split.corrupted}
+    unseen = {"test": test, "true": true, "corrupted": c != true}
     return replace(problem, settings=told, unseen=unseen)
 
 
