@@ -35,8 +35,7 @@ from dsbo.allocator import keep_freed_memory
 from dsbo.levels import OneByOne
 from dsbo.network import spawn
 from dsbo.world import Draws, World
-from dsbo_book.problems import Cleaning, Meta
-from dsbo_book.problems.cleaning import Split
+from dsbo_book.problems import hyper_cleaning, meta_learning
 
 N, BATCH, FEATURES, HIDDEN, CLASSES, SAMPLES = 10, 50, 784, 300, 10, 5000
 STEPS = {"alpha": 100.0, "beta": 0.1, "gamma": 0.1, "theta": 0.2}
@@ -92,7 +91,7 @@ def _serve(pipe: Connection, make: Callable[[], Callable[[], Any]]) -> None:
         pipe.send(None)
 
 
-def cleaning_problem() -> Cleaning:
+def cleaning_problem() -> Problem:
     """Return the cleaning problem at paper scale on random pixels, which cost what real ones do."""
     g = torch.Generator().manual_seed(0)
 
@@ -102,7 +101,7 @@ def cleaning_problem() -> Cleaning:
 
     train, clean = drawn(SAMPLES), drawn(1000)
     test = clean[0][0], clean[1][0]
-    return Cleaning(Split(train, clean, test, train[1], CLASSES), HIDDEN, batch=BATCH)
+    return hyper_cleaning(train, clean, test, train[1], CLASSES, HIDDEN, batch=BATCH)
 
 
 def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool = False) -> Any:
@@ -124,7 +123,7 @@ def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool =
     return advance
 
 
-def floor(problem: Cleaning, W: Tensor) -> Callable[[], None]:
+def floor(problem: Problem, W: Tensor) -> Callable[[], None]:
     """Return the matrix products that no implementation of the step can avoid.
 
     The two levels need three products of the batch with a matrix of the first layer's shape (the
@@ -251,7 +250,7 @@ def sparse(rounds: int) -> list[tuple[str, float, float, bool]]:
     return [("1024 agents / 8 / 128 agents", grown, 1.3, False)]
 
 
-def meta_problem(agents: int) -> Meta:
+def meta_problem(agents: int) -> Problem:
     """Return the meta-learning problem on random pixels, which cost what MNIST's do."""
     g = torch.Generator().manual_seed(0)
 
@@ -259,10 +258,10 @@ def meta_problem(agents: int) -> Meta:
         labels = torch.randint(CLASSES, (agents, 500), generator=g)
         return torch.rand(agents, 500, FEATURES, generator=g), labels
 
-    return Meta(drawn(), drawn(), CLASSES, batch=32)
+    return meta_learning(drawn(), drawn(), CLASSES, batch=32)
 
 
-def oracles(problem: Meta, K: int) -> Callable[[], None]:
+def oracles(problem: Problem, K: int) -> Callable[[], None]:
     """Return DIAMOND's oracle calls and nothing else: no draws, no momenta, no mixing."""
     f, g = problem.f, problem.g
     draw = Draws(0, problem.everyone(), problem.upper, problem.lower)

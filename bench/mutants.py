@@ -361,7 +361,15 @@ MUTANTS = (
     ),
     Mutant(
         "quadratic: B without its sign", "src/dsbo/problems/quadratic.py",
-        "lower = A, -Q.mT, -r", "lower = A, Q.mT, -r", (PROBLEMS, CONFORMANCE),
+        "A, -Q.mT, -r)", "A, Q.mT, -r)", (PROBLEMS, CONFORMANCE),
+    ),
+    Mutant(
+        "problem: the implicit term with the wrong sign", "src/dsbo/problems/problem.py",
+        "(u_x - self.g.jac(", "(u_x + self.g.jac(", (PROBLEMS, SOFTMAX),
+    ),
+    Mutant(
+        "problem: what metrics read stays behind", "src/dsbo/problems/problem.py",
+        '"lower", "unseen")}', '"lower")}', (PROBLEMS,),
     ),
     Mutant(
         "mixing: weights of a ring that do not sum to one", "book/mixing.md",

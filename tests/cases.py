@@ -9,28 +9,10 @@ from dsbo.problems import Quadratic
 STEPS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2}
 
 
-def coefficients(N=5, d=3, p=4, seed=0, heterogeneity=1.0):
-    """Random coefficients, every agent's lower Hessian positive definite."""
-    rng = np.random.default_rng(seed)
-
-    def spread(*shape):
-        common = rng.standard_normal(shape)
-        return common + heterogeneity * 0.3 * rng.standard_normal((N, *shape))
-
-    def positive(n, least):
-        half = spread(n, n) / np.sqrt(n)
-        return half @ half.transpose(0, 2, 1) + least * np.eye(n)
-
-    return {
-        "P": positive(d, 1.0),
-        "Q": 0.1 * spread(d, p),
-        "R": positive(p, 0.1),
-        "p": spread(d),
-        "r": spread(p),
-        "A": positive(p, 1.0),
-        "B": 0.3 * spread(p, d),
-        "b": spread(p),
-    }
+def coefficients(N=5, d=3, p=4, **kwargs):
+    """The coefficients of a random problem, by their letters."""
+    each = Quadratic.random(N, d, p, **kwargs).coefficients(shared=False)
+    return {name: part.numpy() for name, part in each.items()}
 
 
 def quadratic(noise=0.0, **kwargs):

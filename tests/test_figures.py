@@ -85,14 +85,14 @@ def test_the_four_graphs_are_ordered_as_the_slides_say():
 
 def test_an_agents_clean_samples_look_like_its_training_samples():
     problem = SAMPLE(rate=0.2, seed=0, train=1000, clean=400, concentration=0.3)
-    true = problem.split.true.numpy()
+    true = problem.unseen["true"].numpy()
     for i in range(problem.agents):
         shares = [
             np.bincount(c, minlength=10) / len(c)
-            for c in (true[i], problem.split.clean[1][i].numpy())
+            for c in (true[i], problem.upper.data[1][i].numpy())
         ]
         assert abs(shares[0] - shares[1]).sum() < 0.5
-    assert problem.split.corrupted.float().mean() == pytest.approx(0.2)
+    assert problem.unseen["corrupted"].float().mean() == pytest.approx(0.2)
 
 
 def test_floor_and_ceiling_know_the_weights_they_stand_for():
@@ -147,7 +147,7 @@ def test_a_drawn_problem_is_the_same_for_the_same_seed_and_has_all_agents():
     task, again = (tasks.drawn_logistic(0.5, seed=0) for _ in range(2))
     assert torch.equal(task.lower.data[0], again.lower.data[0])
     assert (task.agents, task.d, task.p) == (20, 60, 180)
-    assert len(task.test[0]) == 10_000
+    assert len(task.unseen["test"][0]) == 10_000
 
 
 def test_quick_runs_of_the_transient_do_what_they_say(tmp_path):
@@ -170,7 +170,7 @@ def test_steps_shrink_as_the_rate_of_the_method_asks(method):
 
 def test_agents_share_the_second_derivatives_of_the_lower_level_alone():
     problem = complexity.quadratic(noise=0.0)
-    (P, Q, R, *_), (A, B, b) = problem.coefficients(shared=False)
+    P, Q, R, _, _, A, B, b = problem.coefficients(shared=False).values()
     assert all(torch.equal(part, part[:1].expand_as(part)) for part in (A, B))
     assert all(part.std(0).max() > 0.1 for part in (P, Q, R, b))
     assert torch.linalg.eigvalsh(A[0]).max() <= complexity.BOUND * (1 + 1e-12)
@@ -182,7 +182,7 @@ def test_agents_share_the_second_derivatives_of_the_lower_level_alone():
 def test_one_level_has_the_gradient_of_f_alone():
     problem = complexity.quadratic(noise=0.0, one_level=True)
     x = torch.arange(1.0, problem.d + 1, dtype=torch.float64)
-    (P, _, _, p, _), _ = problem.coefficients(shared=True)
+    P, _, _, p, *_ = problem.coefficients(shared=True).values()
     assert torch.allclose(problem.hypergradient(x), P[0] @ x + p[0])
 
 

@@ -11,8 +11,8 @@ from torch import nn
 from dsbo import DSOBA, Dense, Problem, Sparse, hypergrad, mixing, run
 from dsbo.problems import Quadratic
 from dsbo.schedules import Constant, Power, as_schedule
-from dsbo_book.problems import Cleaning
-from dsbo_book.problems.cleaning import Split
+from dsbo_book.problems import hyper_cleaning
+from dsbo_book.problems.cleaning import auc, trusting
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,10 @@ def test_conjugate_gradients_need_no_more_steps_than_dimensions_when_ill_conditi
 
 @pytest.mark.parametrize("solve", [hypergrad.exact, hypergrad.cg])
 def test_a_lower_level_without_a_minimiser_is_refused(solve):
-    c = coefficients(N=1)
-    problem = Quadratic(**c)
-    P, Q, R, p, r = problem.lower.coefficients
-    object.__setattr__(problem, "lower", type(problem.lower)((P, Q, -R, p, r), 0.0))
+    _, problem = quadratic(N=1)
+    *known, (P, Q, R, p, r, *noise) = point(problem, torch.ones(3, dtype=torch.float64))
     with pytest.raises(ValueError, match="strongly convex in y: add a ridge"):
-        solve(*point(problem, torch.ones(3, dtype=torch.float64)))
+        solve(*known, (P, Q, -R, p, r, *noise))
 
 
 def test_the_mean_of_inverses_is_not_the_inverse_of_the_mean():
@@ -92,6 +90,31 @@ def test_the_mean_of_inverses_is_not_the_inverse_of_the_mean():
     x = torch.ones(1, dtype=torch.float64)
     apart = problem.hypergradient(x) - problem.hypergradient(x, shared=False)
     assert abs(float(apart)) > 0.05
+
+
+def test_heterogeneity_scales_what_is_an_agents_own():
+    equal, mild, severe = (coefficients(heterogeneity=h) for h in (0.0, 1.0, 2.0))
+    for name in "QprBb":
+        np.testing.assert_allclose(severe[name] - equal[name], 2 * (mild[name] - equal[name]))
+        assert abs(mild[name] - equal[name]).min() > 0
+    for name, least in {"P": 1.0, "R": 0.1, "A": 1.0}.items():
+        assert (equal[name] == equal[name][:1]).all()
+        assert np.linalg.eigvalsh(severe[name]).min() >= least
+        assert np.linalg.cond(mild[name]).max() < 100
+    other = coefficients(seed=1)
+    assert not any(np.array_equal(other[name], mild[name]) for name in mild)
+
+
+@pytest.mark.parametrize("change", ["first_order", "to"])
+def test_a_changed_quadratic_is_still_one(change):
+    _, problem = quadratic(noise=0.5)
+    changed = problem.first_order() if change == "first_order" else problem.to("meta")
+    assert type(changed) is Quadratic
+    assert changed.coefficients()["P"].shape == (1, 3, 3)
+    if change == "first_order":
+        assert torch.equal(changed.solution().x, problem.solution().x)
+        assert changed.settings["first_order"] == {"delta": None, "central": False}
+        assert "first_order" not in problem.settings
 
 
 @pytest.mark.parametrize(
@@ -153,6 +176,23 @@ def test_losses_of_ones_own_are_solved():
         problem.f, problem.g, x, y, problem.upper.full(everyone), problem.lower.full(everyone)
     )
     assert float(gradient.norm()) < 1e-3
+
+
+def test_a_trace_records_the_numbers_one_asks_for():
+    def size(problem, _, y, shared):
+        return {"size": float(problem.unpack(y=y.mean(0)).norm()), "shared": float(shared)}
+
+    problem = Problem.from_losses(
+        **ridge_losses(), x0=torch.zeros(2), y0=torch.ones(2),
+        upper_data=shards(), lower_data=shards(), metrics=size,
+    )  # fmt: skip
+    trace = run(DSOBA(0.1, 0.1, 0.1), problem, Dense(mixing.average(3)), 2)
+    assert trace["size"][0] == pytest.approx(2**0.5)
+    assert trace["size"][-1] == pytest.approx(float(trace.state.y.mean(0).norm()))
+    assert trace["shared"][0] == 1.0
+    assert "upper_loss" in trace.rows[0]
+    with pytest.raises(TypeError, match="does not know its lower solution"):
+        problem.hypergradient(problem.x0)
 
 
 def test_a_module_a_dict_and_a_sequence_are_the_same_problem():
@@ -233,14 +273,14 @@ def small_cleaning(**kwargs):
     N, m, k, classes = 3, 12, 5, 4
     true = torch.randint(classes, (N, m), generator=g)
     wrong = torch.rand(N, m, generator=g) < 0.3
-    split = Split(
+    return hyper_cleaning(
         train=(torch.rand(N, m, k, generator=g), (true + wrong) % classes),
         clean=(torch.rand(N, 6, k, generator=g), torch.randint(classes, (N, 6), generator=g)),
         test=(torch.rand(20, k, generator=g), torch.randint(classes, (20,), generator=g)),
         true=true,
         classes=classes,
+        **{"hidden": 6, "batch": 4} | kwargs,
     )
-    return Cleaning(split, hidden=6, batch=4, **kwargs)
 
 
 def test_only_the_samples_of_the_batch_have_a_weight_gradient():
@@ -275,13 +315,19 @@ def test_cleaning_equals_its_formula():
 
 def test_the_corrupted_labels_are_seen_by_the_metrics_alone():
     problem = small_cleaning()
-    assert problem.auc(problem.x0) == 0.5
-    bad = problem.split.corrupted.reshape(-1).float()
-    assert problem.auc(-bad) == 1.0
-    assert problem.auc(bad) == 0.0
-    whole = problem.trusting(clean=1.0, corrupted=-1.0)
-    assert problem.auc(whole.x0) == 1.0
+    assert auc(problem, problem.x0) == 0.5
+    bad = problem.unseen["corrupted"].reshape(-1).float()
+    assert auc(problem, -bad) == 1.0
+    assert auc(problem, bad) == 0.0
+    whole = trusting(problem, clean=1.0, corrupted=-1.0)
+    assert auc(problem, whole.x0) == 1.0
     assert whole.settings["x0"] == [1.0, -1.0]
+
+
+def test_what_only_metrics_read_moves_with_the_problem():
+    moved = small_cleaning().to("meta")
+    assert {part.device.type for part in (*moved.unseen["test"], moved.unseen["true"])} == {"meta"}
+    assert {part.device.type for part in (moved.x0, moved.y0, *moved.lower.data)} == {"meta"}
 
 
 @pytest.mark.parametrize(
@@ -289,9 +335,7 @@ def test_the_corrupted_labels_are_seen_by_the_metrics_alone():
 )
 def test_bad_cleaning_settings_are_refused(change, says):
     with pytest.raises(ValueError, match=says):
-        small_cleaning(**change) if "batch" not in change else Cleaning(
-            small_cleaning().split, **change
-        )
+        small_cleaning(**change)
 
 
 def test_networks_tell_their_links():

@@ -64,7 +64,7 @@ def test_without_the_book_the_command_helps_lists_and_names_the_extra(words, cod
         ("from dsbo import data", "dsbo_book.data"),
         ("from dsbo.data import load", "dsbo_book.data"),
         ("import dsbo.experiments", "dsbo_book.experiments"),
-        ("from dsbo.problems import Cleaning", "dsbo_book.problems.Cleaning"),
+        ("from dsbo.problems import Cleaning", "dsbo_book.problems.hyper_cleaning"),
     ],
 )
 def test_who_asks_for_what_has_moved_is_told_its_place(line, new):

@@ -7,13 +7,13 @@ from cases import STEPS, doubly_stochastic, quadratic
 from dsbo import DSOBA, Dense, graphs, mixing, run
 from dsbo_book.data import synthetic
 from dsbo_book.experiments import rest
-from dsbo_book.problems import Logistic
+from dsbo_book.problems import logistic_regression
 
 
 def small(heterogeneity=1.0):
     a, c = synthetic.classification(4, 30, 3, 3, 2, heterogeneity, seed=1)
     parts = (a[:, :10], c[:, :10]), (a[:, 10:20], c[:, 10:20])
-    return Logistic(*parts, test=(a[0, 20:], c[0, 20:]), batch=None, upper_ridge=0.1)
+    return logistic_regression(*parts, test=(a[0, 20:], c[0, 20:]), batch=None, upper_ridge=0.1)
 
 
 @pytest.mark.parametrize("directed", [False, True])

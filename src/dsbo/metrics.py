@@ -23,8 +23,11 @@ def consensus(rows: Tensor) -> float:
 
 
 def measure(algorithm: Algorithm, problem: Problem, state: State) -> dict[str, float]:
-    """Return the problem's own metrics and the consensus error of every mixed variable."""
-    row = dict(problem.metrics(state.x, state.y, algorithm.shared_lower))
+    """Return the upper loss, the problem's own metrics and the consensus of mixed variables."""
+    where = state.x, state.y, algorithm.shared_lower
+    row = {"upper_loss": problem.upper_loss(*where)}
+    if problem.metrics is not None:
+        row |= problem.metrics(problem, *where)
     row["consensus_x"] = consensus(state.x)
     if algorithm.shared_lower:
         row["consensus_y"] = consensus(state.y)

@@ -7,5 +7,9 @@ from dsbo.problems.quadratic import Quadratic, Solution
 __all__ = ["Problem", "Quadratic", "Solution"]
 
 __getattr__ = moved(
-    __name__, "Cleaning", "Logistic", "Meta", "cleaning", "logistic", "meta", "softmax"
+    __name__,
+    *("cleaning", "logistic", "meta", "softmax"),
+    Cleaning="hyper_cleaning",
+    Logistic="logistic_regression",
+    Meta="meta_learning",
 )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from dsbo.layout import Tree, flatten
 from dsbo.levels import FirstOrder, Level, Loss, SecondOrder
-from dsbo.problems.samplers import Minibatch, Shard, stack
+from dsbo.problems.samplers import Shard, minibatch
 from dsbo.world import Sampler
+
+Metrics = Callable[[Any, Tensor, Tensor, bool], dict[str, float]]
+"""(problem, x [N, d], y [N, p], shared) -> numbers for a row of a trace."""
+Exact = Callable[[Any, Tensor, bool], tuple[Tensor, Tensor]]
+"""(problem, x [d], shared) -> y*(x) and z*(x)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +37,14 @@ class Problem:
         Where the samples xi of f and zeta of g come from.
     settings : dict
         What a trace should say about the problem; JSON types only.
+    metrics : callable, optional
+        ``(problem, x, y, shared) -> dict`` of the numbers that a trace records besides the upper
+        loss: of the rows ``x [N, d]`` and ``y [N, p]``, for agents that share one lower level,
+        whose estimate is then ȳ, or have one each.
+    exact : callable, optional
+        ``(problem, x, shared) -> (y*, z*)``, what `lower_solution` returns.
+    unseen : dict
+        Tensors that no agent sees and only ``metrics`` read, such as test samples.
     """
 
     f: Level
@@ -42,6 +55,9 @@ class Problem:
     upper: Sampler
     lower: Sampler
     settings: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics | None = None
+    exact: Exact | None = None
+    unseen: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def from_losses(
@@ -53,6 +69,8 @@ class Problem:
         lower_data: Sequence[Shard],
         batch: int | None = None,
         ridge: float = 0.0,
+        *,
+        metrics: Metrics | None = None,
     ) -> Problem:
         """Make a problem of one's own from two loss functions and every agent's data.
 
@@ -70,6 +88,9 @@ class Problem:
             Rows an agent draws in an iteration; by default all it has.
         ridge : float
             Adds ridge·‖y‖² to the lower loss.
+        metrics : callable, optional
+            ``(problem, x, y, shared) -> dict`` of numbers that a trace should record, see
+            `Problem`; ``problem.unpack`` gives a row the form of its start.
 
         Raises
         ------
@@ -91,25 +112,21 @@ class Problem:
         y_row, y_layout = flatten(y0, "y0")
         if x_row.dtype != y_row.dtype:
             raise ValueError(f"x0 is {x_row.dtype} but y0 is {y_row.dtype}; convert one of them")
-        samplers = []
-        for shards, name in ((upper_data, "upper_data"), (lower_data, "lower_data")):
-            data, single = stack(shards, name)
-            samplers.append(Minibatch(data, batch, single))
+        samplers = (
+            minibatch(upper_data, batch, "upper_data"),
+            minibatch(lower_data, batch, "lower_data"),
+        )
         agents = len(upper_data)
         if len(lower_data) != agents:
             raise ValueError(
                 f"upper_data has {agents} agents, lower_data {len(lower_data)}; need one entry each"
             )
-        problem = Problem(
-            f=SecondOrder(upper, x_layout, y_layout, "upper"),
-            g=SecondOrder(lower, x_layout, y_layout, "lower", ridge=ridge),
-            x0=x_row,
-            y0=y_row,
-            agents=agents,
-            upper=samplers[0],
-            lower=samplers[1],
-            settings={"name": "from_losses", "batch": batch, "ridge": ridge},
+        levels = (
+            SecondOrder(upper, x_layout, y_layout, "upper"),
+            SecondOrder(lower, x_layout, y_layout, "lower", ridge=ridge),
         )
+        settings = {"name": "from_losses", "batch": batch, "ridge": ridge}
+        problem = Problem(*levels, x_row, y_row, agents, *samplers, settings, metrics)
         problem._try_losses()
         return problem
 
@@ -129,31 +146,19 @@ class Problem:
         See `FirstOrder` for the arguments.
         """
         settings = self.settings | {"first_order": {"delta": delta, "central": central}}
-        return self._changed(g=FirstOrder(self.g, delta, central), settings=settings)
+        return self._with(g=FirstOrder(self.g, delta, central), settings=settings)
 
     def to(self, device: torch.device | str) -> Self:
         """Return the problem with its starts and data on ``device``."""
         device = torch.device(device)
         if device == self.x0.device:
             return self
-        moved = {name: getattr(self, name).to(device) for name in ("x0", "y0", "upper", "lower")}
-        return self._changed(**moved)
+        data = {name: getattr(self, name) for name in ("x0", "y0", "upper", "lower", "unseen")}
+        return self._with(**tree_map(lambda part: part.to(device), data))
 
     def everyone(self) -> Tensor:
         """Return the indices of all agents, ``[N]``."""
         return torch.arange(self.agents, device=self.x0.device)
-
-    def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
-        """Return what a trace records of the rows ``x [N, d]`` and ``y [N, p]``.
-
-        Parameters
-        ----------
-        x, y : Tensor
-            Rows of all agents.
-        shared : bool
-            Whether the agents share one lower level, whose estimate is ȳ, or have one each.
-        """
-        return {"upper_loss": self.upper_loss(x, y, shared)}
 
     def upper_loss(self, x: Tensor, y: Tensor, shared: bool = True) -> float:
         """Return the mean of f_i(x̄, ȳ), or of f_i(x̄, y_i), over all data of all agents."""
@@ -162,21 +167,56 @@ class Problem:
             y = y.mean(0).expand_as(y)
         return float(self.f.value(xbar, y, self.upper.full(self.everyone())).mean())
 
+    def lower_solution(self, x: Tensor, shared: bool = True) -> tuple[Tensor, Tensor]:
+        """Return y*(x) and z*(x) of ``x [d]`` exactly.
+
+        Parameters
+        ----------
+        x : Tensor
+            One point for all agents.
+        shared : bool
+            True: the lower level is the mean of all g_i, and both are ``[p]``. False: every agent
+            has its own, and both are ``[N, p]``.
+
+        Raises
+        ------
+        TypeError
+            If the problem was made without ``exact``.
+        """
+        if self.exact is None:
+            raise TypeError("this problem does not know its lower solution; approach it by a run")
+        return self.exact(self, x, shared)
+
+    def hypergradient(self, x: Tensor, shared: bool = True) -> Tensor:
+        """Return ∇Φ ``[d]`` at ``x [d]`` exactly; see `lower_solution`."""
+        return self.slope(x, *self.lower_solution(x, shared))
+
+    def slope(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Return the mean of ∇₁f_i − ∇²₁₂g_i z over all data, ``[d]``: ∇Φ(x) at y*(x) and z*(x).
+
+        Parameters
+        ----------
+        x, y, z : Tensor
+            One point for all agents, or a row each.
+        """
+        x, y, z = (part.expand(self.agents, -1) for part in (x, y, z))
+        everyone = self.everyone()
+        u_x, _ = self.f.grad(x, y, self.upper.full(everyone))
+        return (u_x - self.g.jac(x, y, self.lower.full(everyone), z)).mean(0)
+
     def unpack(self, x: Tensor | None = None, y: Tensor | None = None) -> Tree:
         """Return a row of x or of y in the form of ``x0`` or ``y0``."""
         if (x is None) == (y is None):
             raise ValueError("give either x or y")
-        level = self.f
-        if not isinstance(level, SecondOrder):
+        if not isinstance(self.f, SecondOrder):
             raise TypeError("the upper level does not know the form of x0 and y0")
-        layout, row = (level.y_layout, y) if x is None else (level.x_layout, x)
+        layout, row = (self.f.y_layout, y) if x is None else (self.f.x_layout, x)
         return layout.split(torch.as_tensor(row))
 
-    def _changed(self, **fields: Any) -> Self:
-        # dataclasses.replace would call a subclass's constructor, which takes other arguments.
-        other = copy.copy(self)
-        for name, value in fields.items():
-            object.__setattr__(other, name, value)
+    def _with(self, **changes: Any) -> Self:
+        # dataclasses.replace would call the constructor of Quadratic, which takes coefficients.
+        other = object.__new__(type(self))
+        Problem.__init__(other, **vars(self) | changes)
         return other
 
     def _try_losses(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsbo.problems.problem import Problem
+from dsbo.problems.samplers import Noisy
 
 
 class Solution(NamedTuple):
@@ -22,32 +22,6 @@ class Solution(NamedTuple):
     y: Tensor
     z: Tensor
     value: float
-
-
-@dataclass(frozen=True, eq=False)
-class Noisy:
-    """Every agent's coefficients, plus fresh Gaussian noise on each gradient."""
-
-    coefficients: tuple[Tensor, ...]
-    noise: float
-
-    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
-        """Return the coefficients and noise rows of standard deviation ``noise``."""
-        if not self.noise:
-            return self.full(agents)
-        widths = [c.shape[1] for c in self.coefficients[-2:]]
-        draws = np.stack([g.standard_normal(sum(widths)) for g in generators]) * self.noise
-        rows = torch.as_tensor(draws).to(self.coefficients[0])
-        return *(c[agents] for c in self.coefficients), *torch.split(rows, widths, dim=1)
-
-    def full(self, agents: Tensor) -> Any:
-        """Return the coefficients and zeros for the noise."""
-        own = [c[agents] for c in self.coefficients]
-        return *own, *(torch.zeros_like(c) for c in own[-2:])
-
-    def to(self, device: torch.device) -> Noisy:
-        """Return the sampler with its coefficients on ``device``."""
-        return Noisy(tuple(c.to(device) for c in self.coefficients), self.noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +45,15 @@ class QuadraticLevel:
     def grad(self, x: Tensor, y: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
         """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
         self.calls[f"{self.name}_grads"] += 1
-        return self._grad(x, y, batch)
+        P, Q, R, p, r, e_x, e_y = batch
+        g1 = _times(P, x) + _times(Q, y) + p + e_x
+        return g1, _times(Q.mT, x) + _times(R, y) + r + e_y
 
     def grad_hess(
         self, x: Tensor, y: Tensor, batch: Any, v: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return ∇₁, ∇₂, ∇²₁₂ v and ∇²₂₂ v."""
-        self.calls.update({f"{self.name}_grads": 1, "jvps": 1, "hvps": 1})
-        _, Q, R, *_ = batch
-        return *self._grad(x, y, batch), _times(Q, v), _times(R, v)
+        return *self.grad(x, y, batch), self.jac(x, y, batch, v), self.hess(x, y, batch, v)
 
     def jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:  # noqa: ARG002
         """Return ∇²₁₂ v."""
@@ -98,14 +72,6 @@ class QuadraticLevel:
     def compiled(self) -> QuadraticLevel:
         """Return the level itself: there is nothing to gain."""
         return self
-
-    @staticmethod
-    def _grad(x: Tensor, y: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
-        P, Q, R, p, r, e_x, e_y = batch
-        return (
-            _times(P, x) + _times(Q, y) + p + e_x,
-            _times(Q.mT, x) + _times(R, y) + r + e_y,
-        )
 
 
 def _times(matrices: Tensor, rows: Tensor) -> Tensor:
@@ -164,20 +130,68 @@ class Quadratic(Problem):
     ) -> None:
         named = {"P": P, "Q": Q, "R": R, "p": p, "r": r, "A": A, "B": B, "b": b}
         c = {name: torch.as_tensor(value, dtype=dtype) for name, value in named.items()}
+        P, Q, R, p, r, A, B, b = c.values()
         N, d, q = _sizes(c)
         if not (np.isfinite(noise) and noise >= 0):
             raise ValueError(f"noise must be finite and not negative, got {noise}")
-        lower = torch.zeros_like(c["P"]), -c["B"].mT, c["A"], torch.zeros_like(c["p"]), -c["b"]
+        g = torch.zeros_like(P), -B.mT, A, torch.zeros_like(p), -b
         super().__init__(
             f=QuadraticLevel("upper"),
             g=QuadraticLevel("lower"),
             x0=torch.zeros(d, dtype=dtype),
             y0=torch.zeros(q, dtype=dtype),
             agents=N,
-            upper=Noisy((c["P"], c["Q"], c["R"], c["p"], c["r"]), noise),
-            lower=Noisy(lower, noise),
+            upper=Noisy((P, Q, R, p, r), noise),
+            lower=Noisy(g, noise),
             settings={"name": "Quadratic", "agents": N, "d": d, "p": q, "noise": noise},
+            metrics=_metrics,
+            exact=_lower_solution,
         )
+
+    @staticmethod
+    def random(
+        N: int, d: int, p: int, heterogeneity: float = 1.0, seed: int = 0, noise: float = 0.0
+    ) -> Quadratic:
+        """Return a random problem whose agents differ as much as ``heterogeneity`` says.
+
+        A coefficient is a part that all agents share, plus 0.3·heterogeneity times a part of the
+        agent's own, both standard normal; Q is a tenth and B three tenths of that. P, A and R are
+        HHᵀ/n with such a matrix H of size n, plus the identity, for R a tenth of it. So g_i is
+        strongly convex in y for every agent, and moderately conditioned.
+
+        Parameters
+        ----------
+        N, d, p : int
+            Agents, and sizes of x and y.
+        heterogeneity : float
+            0 makes all agents equal.
+        seed : int
+            Of the coefficients.
+        noise : float
+            As in the constructor.
+        """
+        rng = np.random.default_rng(seed)
+
+        def normal(*shape: int) -> Any:
+            common = rng.standard_normal(shape)
+            return common + heterogeneity * 0.3 * rng.standard_normal((N, *shape))
+
+        def positive(n: int, least: float) -> Any:
+            half = normal(n, n) / np.sqrt(n)
+            return half @ half.transpose(0, 2, 1) + least * np.eye(n)
+
+        f = positive(d, 1.0), 0.1 * normal(d, p), positive(p, 0.1), normal(d), normal(p)
+        return Quadratic(*f, positive(p, 1.0), 0.3 * normal(p, d), normal(p), noise)
+
+    def coefficients(self, shared: bool = True) -> dict[str, Tensor]:
+        """Return P, Q, R, p, r, A, B, b by name: means ``[1, …]`` if shared, else ``[N, …]``.
+
+        >>> problem = Quadratic.random(N=3, d=1, p=2)
+        >>> same = Quadratic(**problem.coefficients(shared=False))
+        """
+        _, Q, A, _, r = self.lower.coefficients
+        every = dict(zip("PQRprABb", (*self.upper.coefficients, A, -Q.mT, -r), strict=True))
+        return {name: c.mean(0, keepdim=True) for name, c in every.items()} if shared else every
 
     def solution(self, shared: bool = True) -> Solution:
         """Return the exact minimiser.
@@ -187,24 +201,19 @@ class Quadratic(Problem):
         shared : bool
             True: one y for all, minimising the mean of g. False: each agent's own y_i.
         """
-        H, g0 = self._hypergradient_map(shared)
+        H, g0 = _hypergradient_map(self, shared)
         x = -torch.linalg.solve(H, g0)
         y, z = self.lower_solution(x, shared)
         rows = (x.expand(self.agents, -1), y.expand(self.agents, -1))
         value = float(self.f.value(*rows, self.upper.full(self.everyone())).mean())
         return Solution(x, y, z, value)
 
-    def lower_solution(self, x: Tensor, shared: bool = True) -> tuple[Tensor, Tensor]:
-        """Return y*(x) and z*(x), ``[p]`` each, or ``[N, p]`` for the personal class."""
-        (_, Q, R, _, r), (A, B, b) = self.coefficients(shared)
-        y = torch.linalg.solve(A, B @ x + b)
-        z = torch.linalg.solve(A, Q.mT @ x + (R @ y[..., None])[..., 0] + r)
-        return (y[0], z[0]) if shared else (y, z)
-
-    def hypergradient(self, x: Tensor, shared: bool = True) -> Tensor:
-        """Return ∇Φ(x) ``[d]``, exactly."""
-        H, g0 = self._hypergradient_map(shared)
-        return H @ x + g0
+    def directions(self) -> tuple[Tensor, Tensor]:
+        """Return M ``[N, n, n]`` and m ``[N, n]``, n = d + 2p: the SOBA directions are M w + m."""
+        P, Q, R, p, r, A, B, b = self.coefficients(shared=False).values()
+        rows = (P, Q, B.mT), (-B, A, torch.zeros_like(A)), (-Q.mT, -R, A)
+        M = torch.cat([torch.cat(row, dim=2) for row in rows], dim=1)
+        return M, torch.cat([p, -b, -r], dim=1)
 
     def fixed_point(
         self, W: NDArray[np.float64] | Tensor, alpha: float, beta: float, gamma: float
@@ -212,66 +221,44 @@ class Quadratic(Problem):
         """Return where noise-free D-SOBA comes to rest, ``x [N, d]``, ``y`` and ``z [N, p]``.
 
         The local directions are affine, M_i w + m_i in w = (x, y, z), so the resting point solves
-        one linear system. It does not depend on theta.
+        one linear system, w = W (w − steps · (M w + m)). It does not depend on theta.
         """
         M, m = self.directions()
         N, n = m.shape
         W = torch.as_tensor(W).to(m)
-        steps = torch.cat([m.new_full((k,), s) for k, s in self._blocks(alpha, beta, gamma)])
-        mixed_M = torch.einsum("ij,k,jkl->ikjl", W, steps, M).reshape(N * n, N * n)
-        identity = torch.eye(N * n, dtype=m.dtype, device=m.device)
-        mixed_m = (W @ (steps * m)).reshape(-1)
-        w = torch.linalg.solve(
-            identity - torch.kron(W, torch.eye(n, dtype=m.dtype, device=m.device)) + mixed_M,
-            -mixed_m,
-        ).reshape(N, n)
-        x, y, z = w.split((self.d, self.p, self.p), dim=1)
+        steps = m.new_tensor([alpha] * self.d + [beta] * self.p + [gamma] * self.p)
+        moved = torch.einsum("ij,jkl->ikjl", W, steps[:, None] * M).reshape(N * n, N * n)
+        apart = torch.eye(N * n).to(m) - torch.kron(W, torch.eye(n).to(m))
+        w = torch.linalg.solve(apart + moved, -(W @ (steps * m)).reshape(-1))
+        x, y, z = w.reshape(N, n).split((self.d, self.p, self.p), dim=1)
         return x, y, z
 
-    def directions(self) -> tuple[Tensor, Tensor]:
-        """Return M ``[N, n, n]`` and m ``[N, n]``, n = d + 2p: the SOBA directions are M w + m."""
-        (P, Q, R, p, r), (A, B, b) = self.coefficients(shared=False)
-        zero = torch.zeros_like(A)
-        M = torch.cat(
-            [
-                torch.cat([P, Q, B.mT], dim=2),
-                torch.cat([-B, A, zero], dim=2),
-                torch.cat([-Q.mT, -R, A], dim=2),
-            ],
-            dim=1,
-        )
-        return M, torch.cat([p, -b, -r], dim=1)
 
-    def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
-        """Return the upper loss, ‖∇Φ(x̄)‖ and ‖x̄ − x*‖ of the lower level's class."""
-        xbar = x.mean(0)
-        return {
-            "upper_loss": self.upper_loss(x, y, shared),
-            "hypergradient": float(self.hypergradient(xbar, shared).norm()),
-            "distance": float((xbar - self.solution(shared).x).norm()),
-        }
+def _metrics(problem: Quadratic, x: Tensor, _: Tensor, shared: bool) -> dict[str, float]:
+    """Return ‖∇Φ(x̄)‖ and ‖x̄ − x*‖ of the lower level's class."""
+    xbar = x.mean(0)
+    H, g0 = _hypergradient_map(problem, shared)
+    return {
+        "hypergradient": float((H @ xbar + g0).norm()),
+        "distance": float((xbar + torch.linalg.solve(H, g0)).norm()),
+    }
 
-    def _blocks(self, *steps: float) -> list[tuple[int, float]]:
-        return list(zip((self.d, self.p, self.p), steps, strict=True))
 
-    def coefficients(self, shared: bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Return (P, Q, R, p, r) and (A, B, b): means ``[1, …]`` if shared, else ``[N, …]``."""
-        upper = self.upper.coefficients
-        _, Q, A, _, r = self.lower.coefficients
-        lower = A, -Q.mT, -r
-        if not shared:
-            return upper, lower
-        f, g = (tuple(c.mean(0, keepdim=True) for c in level) for level in (upper, lower))
-        return f, g
+def _lower_solution(problem: Quadratic, x: Tensor, shared: bool) -> tuple[Tensor, Tensor]:
+    _, Q, R, _, r, A, B, b = problem.coefficients(shared).values()
+    y = torch.linalg.solve(A, B @ x + b)
+    z = torch.linalg.solve(A, Q.mT @ x + _times(R, y) + r)
+    return (y[0], z[0]) if shared else (y, z)
 
-    def _hypergradient_map(self, shared: bool) -> tuple[Tensor, Tensor]:
-        """Return the matrix and the offset of the affine map x -> ∇Φ(x)."""
-        (P, Q, R, p, r), (A, B, b) = self.coefficients(shared)
-        S = torch.linalg.solve(A, B)
-        s0 = torch.linalg.solve(A, b)[..., None]
-        H = P + Q @ S + S.mT @ Q.mT + S.mT @ R @ S
-        g0 = p[..., None] + Q @ s0 + S.mT @ (R @ s0 + r[..., None])
-        return H.mean(0), g0.mean(0)[:, 0]
+
+def _hypergradient_map(problem: Quadratic, shared: bool) -> tuple[Tensor, Tensor]:
+    """Return the matrix and the offset of the affine map x -> ∇Φ(x)."""
+    P, Q, R, p, r, A, B, b = problem.coefficients(shared).values()
+    S = torch.linalg.solve(A, B)
+    s0 = torch.linalg.solve(A, b)[..., None]
+    H = P + Q @ S + S.mT @ Q.mT + S.mT @ R @ S
+    g0 = p[..., None] + Q @ s0 + S.mT @ (R @ s0 + r[..., None])
+    return H.mean(0), g0.mean(0)[:, 0]
 
 
 def _sizes(c: dict[str, Tensor]) -> tuple[int, int, int]:

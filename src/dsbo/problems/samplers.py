@@ -62,13 +62,43 @@ class Minibatch:
         return parts[0] if self.single else parts
 
 
-def stack(shards: Sequence[Shard], name: str) -> tuple[tuple[Tensor, ...], bool]:
-    """Stack one shard an agent into tensors ``[N, m, …]``.
+@dataclass(frozen=True, eq=False)
+class Noisy:
+    """Every agent's coefficients, plus fresh Gaussian noise on each gradient."""
 
-    Returns
-    -------
-    tuple of Tensor, bool
-        The stacked tensors, and whether each shard was a single tensor.
+    coefficients: tuple[Tensor, ...]
+    noise: float
+
+    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
+        """Return the coefficients and noise rows of standard deviation ``noise``."""
+        if not self.noise:
+            return self.full(agents)
+        widths = [c.shape[1] for c in self.coefficients[-2:]]
+        draws = np.stack([g.standard_normal(sum(widths)) for g in generators]) * self.noise
+        rows = torch.as_tensor(draws).to(self.coefficients[0])
+        return *(c[agents] for c in self.coefficients), *torch.split(rows, widths, dim=1)
+
+    def full(self, agents: Tensor) -> Any:
+        """Return the coefficients and zeros for the noise."""
+        own = [c[agents] for c in self.coefficients]
+        return *own, *(torch.zeros_like(c) for c in own[-2:])
+
+    def to(self, device: torch.device) -> Noisy:
+        """Return the sampler with its coefficients on ``device``."""
+        return Noisy(tuple(c.to(device) for c in self.coefficients), self.noise)
+
+
+def minibatch(shards: Sequence[Shard], batch: int | None, name: str) -> Minibatch:
+    """Return the sampler of one shard an agent.
+
+    Parameters
+    ----------
+    shards : sequence
+        One entry an agent.
+    batch : int or None
+        Rows in a batch.
+    name : str
+        Of the shards, for messages.
 
     Raises
     ------
@@ -81,11 +111,11 @@ def stack(shards: Sequence[Shard], name: str) -> tuple[tuple[Tensor, ...], bool]
             f"{name} must be a list with one entry an agent (a tensor or a tuple of tensors), "
             f"got {type(shards).__name__}"
         )
-    single = isinstance(shards[0], Tensor)
     per_agent = [(s,) if isinstance(s, Tensor) else tuple(s) for s in shards]
     for i, parts in enumerate(per_agent):
         _check_shard(parts, per_agent[0], f"{name}[{i}]")
-    return tuple(torch.stack(column) for column in zip(*per_agent, strict=True)), single
+    data = tuple(torch.stack(column) for column in zip(*per_agent, strict=True))
+    return Minibatch(data, batch, single=isinstance(shards[0], Tensor))
 
 
 def _check_shard(parts: tuple[Tensor, ...], first: tuple[Tensor, ...], name: str) -> None:

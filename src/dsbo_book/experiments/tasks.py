@@ -15,8 +15,8 @@ from torch import Tensor
 from dsbo.problems import Problem
 from dsbo_book import data
 from dsbo_book.data import synthetic
-from dsbo_book.problems import Cleaning, Logistic, Meta
-from dsbo_book.problems.cleaning import Split
+from dsbo_book.problems import hyper_cleaning, logistic_regression, meta_learning
+from dsbo_book.problems.cleaning import trusting
 
 __all__ = ["cleaning", "dealt_logistic", "drawn_logistic", "even_logistic", "meta"]
 
@@ -53,7 +53,7 @@ def cleaning(
     concentration : float
         Of the Dirichlet distribution of an agent's class shares; small is skewed.
     hidden, ridge, batch
-        See `Cleaning`.
+        See `hyper_cleaning`.
     trust : pair of float, optional
         The x that clean and corrupted samples start from; by default 0.
     """
@@ -63,16 +63,19 @@ def cleaning(
     mine, proper = np.split(pool[shards], [train // agents], axis=1)
     true = source.y_train[mine]
     given, _ = data.split.corrupt(true.ravel(), rate, source.classes, seed)
-    split = Split(
+    problem = hyper_cleaning(
         train=(source.x_train[mine], given.reshape(mine.shape)),
         clean=(source.x_train[proper], source.y_train[proper]),
         test=(source.x_test, source.y_test),
         true=true,
         classes=source.classes,
+        hidden=hidden,
+        ridge=ridge,
+        batch=batch,
+        seed=seed,
+        settings={"dataset": dataset, "rate": rate, "concentration": concentration},
     )
-    told = {"dataset": dataset, "rate": rate, "concentration": concentration}
-    problem = Cleaning(split, hidden, ridge, batch, seed, told)
-    return problem.trusting(*trust) if trust else problem
+    return trusting(problem, *trust) if trust else problem
 
 
 def drawn_logistic(
@@ -99,8 +102,8 @@ def drawn_logistic(
     train, validation, test : int
         An agent's samples of the first two kinds; test samples of all agents together.
     batch, upper_ridge
-        See `Logistic`. The slides have no ridge, and then x_r of a feature that is noise grows
-        without end and makes the lower level steeper than any constant beta bears.
+        See `logistic_regression`. The slides have no ridge, and then x_r of a feature that is noise
+        grows without end and makes the lower level steeper than any constant beta bears.
     first_order, double : bool
         Replace second-order products by differences of gradients; compute in double precision.
     """
@@ -109,7 +112,7 @@ def drawn_logistic(
         agents, each + test // agents, features, useful, classes, heterogeneity, seed=seed
     )
     a = a if double else a.float()
-    problem = Logistic(
+    problem = logistic_regression(
         train=(a[:, :train], c[:, :train]),
         validation=(a[:, train:each], c[:, train:each]),
         test=(a[:, each:].flatten(0, 1), c[:, each:].flatten()),
@@ -152,7 +155,7 @@ def dealt_logistic(
     pool = np.random.default_rng(seed).permutation(len(c))
     shards = data.split.dirichlet(c[pool], agents, heterogeneity, seed)
     first, second = np.split(pool[shards[:, : train + validation]], [train], axis=1)
-    problem = Logistic(
+    problem = logistic_regression(
         train=(a[first], c[first]),
         validation=(a[second], c[second]),
         test=test,
@@ -191,7 +194,7 @@ def even_logistic(
     taken = [int(share * len(c)) // agents * agents for share in shares]
     train, validation, test = torch.split(order, [*taken, len(c) - sum(taken)])
     train, validation = (part.reshape(agents, -1) for part in (train, validation))
-    return Logistic(
+    return logistic_regression(
         train=(a[train], c[train]),
         validation=(a[validation], c[validation]),
         test=(a[test], c[test]),
@@ -223,7 +226,7 @@ def meta(
     concentration : float
         Of the Dirichlet distribution of an agent's class shares.
     agents, seed, hidden, strength, batch
-        See `Meta`.
+        See `meta_learning`.
 
     Raises
     ------
@@ -241,7 +244,7 @@ def meta(
     mine = pool[shards[:, :each]]
     a, c = source.x_train[mine].flatten(2), source.y_train[mine]
     a = (a - a.mean()) / a.std()
-    return Meta(
+    return meta_learning(
         support=(a[:, :support], c[:, :support]),
         query=(a[:, support:], c[:, support:]),
         classes=source.classes,

@@ -1,7 +1,7 @@
 """The problems of the papers."""
 
-from dsbo_book.problems.cleaning import Cleaning
-from dsbo_book.problems.logistic import Logistic
-from dsbo_book.problems.meta import Meta
+from dsbo_book.problems.cleaning import hyper_cleaning
+from dsbo_book.problems.logistic import logistic_regression
+from dsbo_book.problems.meta import meta_learning
 
-__all__ = ["Cleaning", "Logistic", "Meta"]
+__all__ = ["hyper_cleaning", "logistic_regression", "meta_learning"]

@@ -10,33 +10,31 @@ exp-logistic, exp-a9a.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dsbo.layout import flatten
-from dsbo.levels import SecondOrder
-from dsbo.problems.samplers import Minibatch
-from dsbo_book.problems.softmax import SoftmaxLower, accuracy, softmax_loss
+from dsbo.problems import Problem
+from dsbo_book.problems.softmax import SoftmaxLower, accuracy, shards, softmax_loss
 
 
-def _upper(x: Tensor, y: Tensor, batch: Any) -> Tensor:  # noqa: ARG001
-    return softmax_loss(y, *batch)
+def logistic_regression(
+    train: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    classes: int = 2,
+    batch: int | None = 50,
+    x0: float = 0.0,
+    upper_ridge: float = 0.0,
+    settings: dict[str, Any] | None = None,
+) -> Problem:
+    """Return the hyper-parameter tuning of a linear classifier without a constant term.
 
-
-def _held(ridge: float, x: Tensor, y: Tensor, batch: Any) -> Tensor:
-    return softmax_loss(y, *batch) + 0.5 * ridge * (x * x).sum()
-
-
-def _lower(x: Tensor, y: Tensor, batch: Any) -> Tensor:
-    penalty: Tensor = (torch.exp(x) * (y * y).sum(1)).sum() / y.numel()
-    return softmax_loss(y, *batch) + penalty
-
-
-class Logistic(SoftmaxLower):
-    """Hyper-parameter tuning of a linear classifier without a constant term.
+    A trace records the terms of equation (11) and what the test samples say: ``test_accuracy`` and
+    ``test_loss`` are means over the agents' own y_i; with a shared lower level those of ȳ.
 
     Parameters
     ----------
@@ -55,69 +53,62 @@ class Logistic(SoftmaxLower):
         keeps the minimiser finite.
     settings : dict, optional
         What a trace should say about the data.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the samples do not fit together or a setting is out of range.
     """
+    lower_data, upper_data = shards(train=train, validation=validation)
+    a, _ = train
+    problem = Problem.from_losses(
+        partial(_upper, upper_ridge),
+        _lower,
+        x0=a.new_full((a.shape[2],), x0),
+        y0=a.new_zeros(a.shape[2], classes),
+        upper_data=upper_data,
+        lower_data=lower_data,
+        batch=batch,
+        metrics=_metrics,
+    )
+    told = {
+        "name": "Logistic",
+        "agents": problem.agents,
+        "train": a.shape[1],
+        "validation": validation[0].shape[1],
+        "classes": classes,
+        "batch": batch,
+        "x0": x0,
+        "upper_ridge": upper_ridge,
+        **(settings or {}),
+    }
+    return replace(problem, settings=told, exact=LOWER.solution, unseen={"test": test})
 
-    def __init__(
-        self,
-        train: tuple[Tensor, Tensor],
-        validation: tuple[Tensor, Tensor],
-        test: tuple[Tensor, Tensor],
-        classes: int = 2,
-        batch: int | None = 50,
-        x0: float = 0.0,
-        upper_ridge: float = 0.0,
-        settings: dict[str, Any] | None = None,
-    ) -> None:
-        agents, _, k = train[0].shape
-        if validation[0].shape[0] != agents or validation[0].shape[2] != k:
-            raise ValueError(
-                f"train has {agents} agents with {k} features, validation "
-                f"{validation[0].shape[0]} with {validation[0].shape[2]}; they must agree"
-            )
-        start, x_layout = flatten(train[0].new_full((k,), x0), "x0")
-        y0, y_layout = flatten(train[0].new_zeros(k, classes), "y0")
-        upper = partial(_held, upper_ridge) if upper_ridge else _upper
-        super().__init__(
-            f=SecondOrder(upper, x_layout, y_layout, "upper"),
-            g=SecondOrder(_lower, x_layout, y_layout, "lower"),
-            x0=start,
-            y0=y0,
-            agents=agents,
-            upper=Minibatch(validation, batch),
-            lower=Minibatch(train, batch),
-            settings={
-                "name": "Logistic",
-                "agents": agents,
-                "train": train[0].shape[1],
-                "validation": validation[0].shape[1],
-                "classes": classes,
-                "batch": batch,
-                "x0": x0,
-                "upper_ridge": upper_ridge,
-                **(settings or {}),
-            },
-        )
-        object.__setattr__(self, "test", test)
 
-    test: tuple[Tensor, Tensor]
+def _upper(ridge: float, x: Tensor, y: Tensor, batch: Any) -> Tensor:
+    loss = softmax_loss(y, *batch)
+    return loss + 0.5 * ridge * (x * x).sum() if ridge else loss
 
-    def regression(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the lower level at ``x [N, d]`` as a softmax regression."""
-        a, c = self.lower.full(self.everyone())
-        return a, c, 2 * torch.exp(x) / self.p
 
-    def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
-        """Return the terms of equation (11) and what the test samples say.
+def _lower(x: Tensor, y: Tensor, batch: Any) -> Tensor:
+    penalty: Tensor = (torch.exp(x) * (y * y).sum(1)).sum() / y.numel()
+    return softmax_loss(y, *batch) + penalty
 
-        ``test_accuracy`` and ``test_loss`` are means over the agents' own y_i; with a shared lower
-        level those of ȳ.
-        """
-        a, c = (part.to(y.device) for part in self.test)
-        rows = y.mean(0, keepdim=True) if shared else y
-        heads = rows.reshape(len(rows), -1, self.settings["classes"])
-        losses = [float(softmax_loss(head, a, c)) for head in heads]
-        return {
-            **super().metrics(x, y, shared),
-            "test_accuracy": float(accuracy(heads, a, c).mean()),
-            "test_loss": sum(losses) / len(losses),
-        }
+
+def _regression(problem: Problem, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    a, c = problem.lower.full(problem.everyone())
+    return a, c, 2 * torch.exp(x) / problem.p
+
+
+LOWER = SoftmaxLower(_regression)
+
+
+def _metrics(problem: Problem, x: Tensor, y: Tensor, shared: bool) -> dict[str, float]:
+    a, c = problem.unseen["test"]
+    heads = problem.unpack(y=y.mean(0, keepdim=True) if shared else y)
+    losses = [float(softmax_loss(head, a, c)) for head in heads]
+    return {
+        **LOWER.metrics(problem, x, y, shared),
+        "test_accuracy": float(accuracy(heads, a, c).mean()),
+        "test_loss": sum(losses) / len(losses),
+    }

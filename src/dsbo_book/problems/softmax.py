@@ -9,73 +9,51 @@ minimiser and the exact hypergradient are for metrics.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from dsbo.problems.problem import Problem
+from dsbo.problems import Problem
 
 
-class SoftmaxLower(Problem):
-    """A problem with y a matrix ``[k, q]`` of weights of k features for q classes."""
+@dataclass(frozen=True)
+class SoftmaxLower:
+    """What is known of a problem with y a matrix ``[k, q]`` of weights of k features for q classes.
 
-    def regression(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the lower level at ``x [N, d]``: features, labels and ridge of `minimise`."""
-        raise NotImplementedError
+    Parameters
+    ----------
+    regression : callable
+        ``(problem, x [N, d])`` -> the lower level there: features, labels, ridge of `minimise`.
+    """
 
-    def lower_solution(self, x: Tensor, y: Tensor, shared: bool = False) -> Tensor:
-        """Return y*_i(x_i) ``[N, p]`` in double precision.
+    regression: Callable[[Problem, Tensor], tuple[Tensor, Tensor, Tensor]]
 
-        Parameters
-        ----------
-        x : Tensor
-            Rows ``[N, d]``; equal ones if ``shared``.
-        y : Tensor
-            Rows ``[N, p]`` to start Newton's method at.
-        shared : bool
-            Minimise the mean of the g_i instead; every row is then the same.
+    def solution(
+        self, problem: Problem, x: Tensor, shared: bool = True, start: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return y*(x) and z*(x), as `Problem.lower_solution` does.
+
+        Newton's method starts at the rows ``start [N, p]``, by default at y0.
         """
-        a, c, ridge = self._pooled(x, shared)
-        start = y.double().reshape(len(y), a.shape[-1], -1)
+        rows = x.expand(problem.agents, -1)
+        start = (problem.y0.expand(problem.agents, -1) if start is None else start).double()
         start = start.mean(0, keepdim=True) if shared else start
-        return minimise(a, c, ridge, start).flatten(1).expand(len(y), -1)
-
-    def hypergradient(self, x: Tensor, y: Tensor, shared: bool = False) -> tuple[Tensor, Tensor]:
-        """Return the exact ∇Φ(x) ``[d]`` and the rows y*(x) ``[N, p]`` that belong to it.
-
-        Parameters
-        ----------
-        x : Tensor
-            One point ``[d]``.
-        y : Tensor
-            Rows ``[N, p]`` to start Newton's method at.
-        shared : bool
-            Whether the lower level is shared or personal.
-        """
-        rows, everyone = x.expand(self.agents, -1), self.everyone()
-        solution = self.lower_solution(rows, y, shared)
-        y_star = solution.to(y)
-        u_x, u_y = self.f.grad(rows, y_star, self.upper.full(everyone))
-        if shared:
-            u_y = u_y.mean(0).expand_as(u_y)
-        a, _, ridge = self._pooled(rows, shared)
-        heads = solution[: len(a)].reshape(len(a), a.shape[-1], -1)
+        a, c, ridge = self._pooled(problem, rows, shared)
+        heads = minimise(a, c, ridge, problem.unpack(y=start))
+        y = heads.flatten(1).to(problem.y0)
+        at = rows, y.expand(problem.agents, -1), problem.upper.full(problem.everyone())
+        _, u_y = problem.f.grad(*at)
+        u_y = u_y.mean(0, keepdim=True) if shared else u_y
         H = hessian(a, torch.softmax(a @ heads, -1), ridge)
-        z = torch.linalg.solve(H.expand(len(y), -1, -1), u_y.double()).to(u_y)
-        Jz = self.g.jac(rows, y_star, self.lower.full(everyone), z)
-        return (u_x - Jz).mean(0), y_star
+        z = torch.linalg.solve(H, u_y.double()).to(y)
+        return (y[0], z[0]) if shared else (y, z)
 
-    def _pooled(self, x: Tensor, shared: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Return `regression` in double precision, all agents' samples in one row if shared."""
-        a, c, ridge = self.regression(x)
-        if shared:
-            a, c, ridge = a.flatten(0, 1)[None], c.flatten()[None], ridge.mean(0, keepdim=True)
-        return a.double(), c, ridge.double()
-
-    def metrics(self, x: Tensor, y: Tensor, shared: bool = True) -> dict[str, float]:
-        """Return the upper loss and equation (11) of Qiu et al. 2023: ``metric`` and its terms.
+    def metrics(self, problem: Problem, x: Tensor, y: Tensor, shared: bool) -> dict[str, float]:
+        """Return equation (11) of Qiu et al. 2023: ``metric`` and its terms.
 
         ``stationarity`` is ‖∇Φ(x̄)‖², ``lower_gap`` the sum of ‖y*_i(x_i) - y_i‖²; the third term,
         the sum of ‖x_i - x̄‖², is N times the column ``consensus_x``. Where a run is about to
@@ -83,20 +61,25 @@ class SoftmaxLower(Problem):
         """
         xbar = x.mean(0)
         try:
-            gradient, y_star = self.hypergradient(xbar, y, shared)
+            y_star, z_star = self.solution(problem, xbar, shared, start=y)
+            gradient = problem.slope(xbar, y_star, z_star)
             if not shared:
-                y_star = self.lower_solution(x, y_star)
+                heads = problem.unpack(y=y_star.double())
+                y_star = minimise(*self._pooled(problem, x, shared), heads).flatten(1)
             stationarity = float(gradient.double().square().sum())
             lower_gap = float((y_star - y).double().square().sum())
         except ValueError:
             stationarity = lower_gap = math.nan
         consensus = float((x - xbar).double().square().sum())
-        return {
-            "upper_loss": self.upper_loss(x, y, shared),
-            "metric": stationarity + consensus + lower_gap,
-            "stationarity": stationarity,
-            "lower_gap": lower_gap,
-        }
+        metric = stationarity + consensus + lower_gap
+        return {"metric": metric, "stationarity": stationarity, "lower_gap": lower_gap}
+
+    def _pooled(self, problem: Problem, x: Tensor, shared: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Return `regression` in double precision, all agents' samples in one row if shared."""
+        a, c, ridge = self.regression(problem, x)
+        if shared:
+            a, c, ridge = a.flatten(0, 1)[None], c.flatten()[None], ridge.mean(0, keepdim=True)
+        return a.double(), c, ridge.double()
 
 
 def minimise(
@@ -190,3 +173,17 @@ def softmax_loss(y: Tensor, a: Tensor, c: Tensor) -> Tensor:
 def accuracy(y: Tensor, a: Tensor, c: Tensor) -> Any:
     """Return the share of samples ``a [..., m, k]`` that ``y [..., k, q]`` gets right."""
     return ((a @ y).argmax(-1) == c).double().mean(-1)
+
+
+def shards(**samples: tuple[Tensor, Tensor]) -> list[list[tuple[Tensor, Tensor]]]:
+    """Return features ``[N, m, k]`` and labels ``[N, m]`` of each kind agent by agent.
+
+    Raises
+    ------
+    ValueError
+        If the kinds differ in agents or features.
+    """
+    sizes = {name: (len(a), a.shape[2]) for name, (a, _) in samples.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"agents and features must agree, got {sizes}")
+    return [list(zip(a, c, strict=True)) for a, c in samples.values()]
