@@ -90,6 +90,15 @@ def test_finished_runs_are_not_overwritten_unasked(tmp_path, ran):
     assert ran == [0, 1]
 
 
+def test_of_a_folder_only_itself_is_written_and_nothing_is_left_of_the_trial(tmp_path, monkeypatch):
+    tried, real = [], running.replacing
+    monkeypatch.setattr(running, "replacing", lambda path: tried.append(path.parent) or real(path))
+    run_study(of(STUDY, 0), tmp_path / "out")
+    assert set(tried) == {tmp_path / "out"}
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} <= {".csv", ".safetensors", ""}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 @pytest.mark.parametrize("out", ["file/out", "file/out.npz"])
 def test_a_place_that_cannot_be_written_is_told_before_the_first_run(tmp_path, ran, out):
     (tmp_path / "file").write_text("no folder")

@@ -97,9 +97,9 @@ def _begin(study: Study, out: Path, folder: Path, resume: bool) -> Store:
             f"{folder} holds {there} of these {len(study.cells)} runs already; "
             "keep them with --resume, or give another --out"
         )
-    for place in {folder, out.parent}:
-        with replacing(place / "can-be-written") as part:
-            part.touch()
+    for place in [folder] if out == folder else [folder, out.parent]:
+        with replacing(place / "can-be-written"):
+            pass
         (place / "can-be-written").unlink()
     return Store(folder, read(out) if out != folder and out.exists() else Record({}, {}))
 
