@@ -170,7 +170,7 @@ def test_the_fixed_point_of_the_linear_recursion_is_reached(case):
         want = problem.fixed_point(W, **STEPS)[:3]
     else:
         want = run(DSOBA(**{**THETA, "alpha": 0}), problem, Dense(W), steps=1500).state[:2]
-    trace = run(case.algorithm, problem, Dense(W), steps=1500, record=1500)
+    trace = run(case.algorithm, problem, Dense(W), steps=1500, every=1500)
     same(trace.state[: len(want)], want, 1e-9)
 
 
@@ -211,7 +211,7 @@ def test_a_lazy_ring_keeps_the_first_order_variant_on_the_same_point():
     want = problem.fixed_point(W, **STEPS)
     for central, calls in ((False, 2), (True, 3)):
         trace = run(
-            DSOBA(**THETA), problem.first_order(1.0, central), Dense(W), steps=1500, record=1500
+            DSOBA(**THETA), problem.first_order(1.0, central), Dense(W), steps=1500, every=1500
         )
         same(trace.state[:3], want, 1e-9)
         assert trace.rows[-1]["lower_grads"] == 1500 * calls
@@ -245,7 +245,7 @@ def test_tracking_reaches_the_personal_minimiser_and_the_others_do_not(case):
     problem, want = t2(), 6 / 13
     steps = {**case.settings, "K": 60, "L": 2.0, "full_sum": True}
     network = Dense(lazy_ring(4))
-    last = run(type(case.algorithm)(**steps), problem, network, steps=300, record=300)
+    last = run(type(case.algorithm)(**steps), problem, network, steps=300, every=300)
     error = abs(float(last.state.x.mean()) - want)
     if case.algorithm.tracking:
         # The series is cut after K terms: (1 - 1/4)^60 = 3e-8 is left of the flattest Hessian.

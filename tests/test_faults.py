@@ -27,7 +27,7 @@ def ring(folder=None, beta=0.2, seed=0, steps=40, resume=False):
     """Forty steps on a ring; a checkpoint every ten."""
     _, problem = quadratic(N=RING, noise=0.5)
     return run(
-        DSOBA(**{**THETA, "beta": beta}), problem, Peers(lazy_ring(RING)), steps, seed, record=10,
+        DSOBA(**{**THETA, "beta": beta}), problem, Peers(lazy_ring(RING)), steps, seed, every=10,
         checkpoint=folder, checkpoint_every=10, resume=resume,
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ def check(folder):
     (cell,) = small_experiment.CELLS
     start, name = small_experiment.start(cell), stem(cell)
     network = Peers(start.network.W)
-    want = run(start.algorithm, start.problem(), network, start.steps, record=start.every)
+    want = run(start.algorithm, start.problem(), network, start.steps, every=start.every)
     got = Trace.load(folder / f"{name}.csv")
     assert got.provenance["network"]["kind"] == "Peers"
     columns = [c for c in want.rows[0] if c != "seconds"]

@@ -51,7 +51,7 @@ def test_tracking_over_one_peer_is_exact_and_dsoba_is_not():
     _, problem = quadratic(N=8)
     want = problem.solution()
     found = [
-        run(method, problem, OnePeer(8), steps=1500, record=1500).state
+        run(method, problem, OnePeer(8), steps=1500, every=1500).state
         for method in (SPARKLE(**STEPS, **TRACKED), DSOBA(**STEPS))
     ]
     errors = [float((s.x - want.x).abs().max()) for s in found]
@@ -63,8 +63,8 @@ def test_resuming_in_the_middle_of_a_cycle_goes_on_with_its_peer(tmp_path):
     _, problem = quadratic(N=8, noise=0.5)
     method = DSOBA(**STEPS)
     whole = run(method, problem, OnePeer(8), steps=12)
-    run(method, problem, OnePeer(8), steps=7, record=1, checkpoint=tmp_path)
-    again = run(method, problem, OnePeer(8), steps=12, record=1, checkpoint=tmp_path, resume=True)
+    run(method, problem, OnePeer(8), steps=7, every=1, checkpoint=tmp_path)
+    again = run(method, problem, OnePeer(8), steps=12, every=1, checkpoint=tmp_path, resume=True)
     assert all(torch.equal(a, b) for a, b in zip(whole.state, again.state, strict=True))
 
 

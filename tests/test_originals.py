@@ -71,7 +71,7 @@ def deviation(start, seed, trace):
     there the second number says little.
     """
     again = run(
-        start.algorithm, start.problem(), start.network, steps=start.every, record=start.every,
+        start.algorithm, start.problem(), start.network, steps=start.every, every=start.every,
         progress=False, seed=seed,
     )  # fmt: skip
     apart = [0.0, 0.0]

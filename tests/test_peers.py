@@ -61,7 +61,7 @@ def everything(transport, folder=None, steps=12, resume=False):
     for key, (algorithm, problem, W) in settings():
         place = None if folder is None else folder / "-".join(key)
         trace = run(
-            algorithm, problem, transport(W), steps, seed=3, record=4, checkpoint=place,
+            algorithm, problem, transport(W), steps, seed=3, every=4, checkpoint=place,
             resume=resume,
         )  # fmt: skip
         found[key] = outcome(trace)
@@ -97,7 +97,7 @@ def test_processes_equal_the_matrix(transport):
 
 def by_autodiff(transport=Peers):
     algorithm, network = CASES["dsoba"].algorithm, transport(weights(CASES["dsoba"], N))
-    return {"tanh": outcome(run(algorithm, tanh_problem(), network, 30, seed=3, record=10))}
+    return {"tanh": outcome(run(algorithm, tanh_problem(), network, 30, seed=3, every=10))}
 
 
 def test_losses_of_ones_own_have_the_same_bits_on_processes():

@@ -29,8 +29,8 @@ def test_a_run_on_a_logistic_problem_comes_to_it():
     problem, network = small(), Dense(mixing.uniform(graphs.ring(4)))
     steps = {"alpha": 0.5, "beta": 0.3, "gamma": 0.3}
     want = rest.dsoba(problem, network, **steps)
-    got = run(DSOBA(**steps), problem, network, steps=400, record=400).state
-    before = run(DSOBA(**steps), problem, network, steps=100, record=100).state
+    got = run(DSOBA(**steps), problem, network, steps=400, every=400).state
+    before = run(DSOBA(**steps), problem, network, steps=100, every=100).state
     for a, b, far in zip(want, got, before, strict=False):
         assert (a - b).norm() < 0.2 * (a - far).norm()
     w = torch.cat(want, dim=1)

@@ -57,7 +57,7 @@ SMALL = DSOBA(**THETA)
 )
 def test_dsoba_comes_to_rest_where_the_closed_form_says(problem, x, y, z, xbar, gradient):
     W = lazy_ring(4)
-    trace = run(DSOBA(**THETA), problem, Dense(W), steps=2000, record=2000)
+    trace = run(DSOBA(**THETA), problem, Dense(W), steps=2000, every=2000)
     exact = problem.fixed_point(W, **STEPS)
     for got, digits, point in zip(trace.state, (x, y, z), exact, strict=False):
         np.testing.assert_allclose(got[:, 0], digits, rtol=0, atol=1e-9)
@@ -74,7 +74,7 @@ def test_halved_steps_halve_the_bias():
 
 
 def test_rows_are_recorded_at_the_start_every_so_often_and_at_the_end():
-    trace = run(SMALL, t1(), Dense(lazy_ring(4)), steps=25, record=10)
+    trace = run(SMALL, t1(), Dense(lazy_ring(4)), steps=25, every=10)
     assert trace["step"].tolist() == [0, 10, 20, 25]
     assert set(trace.rows[0]) >= {
         "seconds", "upper_grads", "lower_grads", "jvps", "hvps", "rounds", "floats",
@@ -114,7 +114,7 @@ def test_weights_of_many_agents_are_told_by_their_checksum():
         ({"steps": 2.5}, TypeError, "steps must be a whole number, got 2.5"),
         ({"steps": True}, TypeError, "steps must be a whole number"),
         ({"seed": -1}, ValueError, "seed must be at least 0"),
-        ({"record": 0}, ValueError, "record must be at least 1"),
+        ({"every": 0}, ValueError, "every must be at least 1"),
         ({"checkpoint_every": 0}, ValueError, "checkpoint_every must be at least 1"),
         ({"resume": True}, ValueError, "pass checkpoint="),
         ({"network": None}, ValueError, "needs a network of 4 agents"),
@@ -133,7 +133,7 @@ def test_a_centralised_algorithm_refuses_a_sparse_graph():
 
 
 def test_numpy_integers_are_whole_numbers():
-    assert len(run(SMALL, t1(), Dense(lazy_ring(4)), steps=np.int64(2), record=1).rows) == 3
+    assert len(run(SMALL, t1(), Dense(lazy_ring(4)), steps=np.int64(2), every=1).rows) == 3
 
 
 @pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf"), "0.1", True])
@@ -147,7 +147,7 @@ def test_a_diverging_run_names_step_and_variable_and_keeps_its_trace(tmp_path):
     network = Dense(lazy_ring(4))
     with pytest.raises(Diverged, match=r"not finite after step \d+.*smaller steps") as caught:
         run(
-            DSOBA(alpha=0.1, beta=1e200, gamma=0.1), t1(), network, steps=50, record=1,
+            DSOBA(alpha=0.1, beta=1e200, gamma=0.1), t1(), network, steps=50, every=1,
             checkpoint=tmp_path,
         )  # fmt: skip
     error = caught.value
@@ -170,10 +170,12 @@ def test_a_resumed_run_must_be_the_same_run(tmp_path):
     network = Dense(lazy_ring(4))
     run(SMALL, t1(), network, steps=5, checkpoint=tmp_path)
     with pytest.raises(CheckpointError, match=r"another run: seed was 0, is 1\..*another folder"):
-        run(SMALL, t1(), network, steps=500, record=1, seed=1, checkpoint=tmp_path, resume=True)
+        run(SMALL, t1(), network, steps=500, every=1, seed=1, checkpoint=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match=r"every was 1, is 5\. Pass every=1; by default"):
+        run(SMALL, t1(), network, steps=500, checkpoint=tmp_path, resume=True)
     with pytest.raises(CheckpointError, match="network was"):
         run(
-            SMALL, t1(), Dense(mixing.average(4)), steps=5, record=1,
+            SMALL, t1(), Dense(mixing.average(4)), steps=5, every=1,
             checkpoint=tmp_path, resume=True,
         )  # fmt: skip
 
@@ -215,7 +217,7 @@ def test_an_iteration_that_is_interrupted_counts_for_nothing(tmp_path):
             return s
 
     with pytest.raises(KeyboardInterrupt):
-        run(Impatient(**STEPS), t1(), Dense(lazy_ring(4)), 20, record=5, checkpoint=tmp_path)
+        run(Impatient(**STEPS), t1(), Dense(lazy_ring(4)), 20, every=5, checkpoint=tmp_path)
     saved = Checkpoint.read(tmp_path)
     assert (saved.step, saved.counts["rounds"], saved.counts["hvps"]) == (7, 7, 7)
 
@@ -238,7 +240,7 @@ import sys
 from cases import STEPS, lazy_ring, quadratic
 from dsbo import DSOBA, Dense, run
 problem = quadratic(noise=0.5)[1]
-run(DSOBA(**STEPS, theta=0.3), problem, Dense(lazy_ring(5)), steps=100000, record=50,
+run(DSOBA(**STEPS, theta=0.3), problem, Dense(lazy_ring(5)), steps=100000, every=50,
     checkpoint=sys.argv[1], checkpoint_every=1)
 """
 
@@ -258,8 +260,8 @@ def test_a_killed_run_resumes_bitwise(tmp_path):
     assert 0 < reached < 100_000
     problem, network = quadratic(noise=0.5)[1], Dense(lazy_ring(5))
     algorithm, steps = DSOBA(**STEPS, theta=0.3), reached + 60
-    resumed = run(algorithm, problem, network, steps, record=50, checkpoint=tmp_path, resume=True)
-    whole = run(algorithm, problem, network, steps, record=50)
+    resumed = run(algorithm, problem, network, steps, every=50, checkpoint=tmp_path, resume=True)
+    whole = run(algorithm, problem, network, steps, every=50)
     assert all(torch.equal(a, b) for a, b in zip(whole.state, resumed.state, strict=True))
     columns = [c for c in whole.rows[0] if c != "seconds"]
     assert whole.frame[columns].equals(resumed.frame[columns])
@@ -276,7 +278,7 @@ def test_an_interrupt_leaves_a_checkpoint(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(
-            SMALL, t1(), Dense(lazy_ring(4)), steps=50, record=1, measure=impatient,
+            SMALL, t1(), Dense(lazy_ring(4)), steps=50, every=1, measure=impatient,
             checkpoint=tmp_path,
         )  # fmt: skip
     assert Checkpoint.read(tmp_path).step == 3

@@ -128,7 +128,7 @@ def test_both_kinds_of_algorithm_lower_the_logistic_loss():
     start = problem.upper_loss(*(row.expand(N, -1) for row in (problem.x0, problem.y0)))
     personal = DIAMOND.published(0.3, 1.0, 10.0, 10.0, K=10, L=4.0)
     for algorithm in (DSOBA(0.1, 0.3, 0.3), personal):
-        last = run(algorithm, problem, Dense(mixing.average(N)), steps=150, record=150).rows[-1]
+        last = run(algorithm, problem, Dense(mixing.average(N)), steps=150, every=150).rows[-1]
         assert last["lower_gap"] < 0.05
         assert last["upper_loss"] < start
 

@@ -38,13 +38,13 @@ def test_every_mixture_is_exact(mixture):
     _, problem = quadratic()
     alike = len(set(mixture)) == 1  # over one graph; else over another one for each level
     network = Dense(lazy_ring(5)) if alike else three_graphs()
-    state = run(method(*mixture), problem, network, steps=1200, record=1200).state
+    state = run(method(*mixture), problem, network, steps=1200, every=1200).state
     assert error(state, problem) < 1e-10
 
 
 def test_dsoba_stops_at_its_bias_there():
     _, problem = quadratic()
-    state = run(DSOBA(**STEPS), problem, Dense(lazy_ring(5)), steps=1200, record=1200).state
+    state = run(DSOBA(**STEPS), problem, Dense(lazy_ring(5)), steps=1200, every=1200).state
     assert error(state, problem) > 0.05
 
 
@@ -74,7 +74,7 @@ def test_single_precision_does_not_drift(strategy):
     problem = Quadratic(**c, dtype=torch.float32)
     network = Dense(mixing.uniform(graphs.ring(5), self_weight=0.4))
     algorithm = method(strategy, strategy, strategy)
-    state = run(algorithm, problem, network, steps=1500, record=1500).state
+    state = run(algorithm, problem, network, steps=1500, every=1500).state
     assert error(state, problem) < 5e-5
 
 

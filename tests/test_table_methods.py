@@ -24,7 +24,7 @@ def test_sldbo_comes_to_the_solution_from_inside_its_ball_only():
 
 @pytest.mark.parametrize(("method", "exact"), [(LOPA, False), (LOPAGT, True)])
 def test_lopa_comes_to_the_personal_solution_if_it_tracks(method, exact):
-    state = run(method(**STEPS), t2(), Dense(lazy_ring(4)), steps=3000, record=3000).state
+    state = run(method(**STEPS), t2(), Dense(lazy_ring(4)), steps=3000, every=3000).state
     error = float((state.x - 6 / 13).abs().max())
     assert error < 1e-10 if exact else error > 1e-3
 
@@ -49,6 +49,6 @@ def test_dsbo_rests_nearer_the_solution_with_longer_loops_and_smaller_steps():
     network, distances = Dense(lazy_ring(5)), []
     for scale in (1.0, 0.5):
         method = DSBO(alpha=0.05 * scale, beta=0.05 * scale, gamma=0.1, T_y=20, T_Q=20)
-        trace = run(method, problem, network, steps=int(150 / scale), record=500)
+        trace = run(method, problem, network, steps=int(150 / scale), every=500)
         distances.append(trace.rows[-1]["distance"])
     assert distances[1] < 0.7 * distances[0] < 0.1

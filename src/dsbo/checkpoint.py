@@ -179,11 +179,10 @@ class Keeper:
             return
         differ = [k for k in own if made_by.get(k) != own[k]]
         told = "; ".join(f"{k} was {made_by.get(k)}, is {own[k]}" for k in differ)
-        remedy, was, now = (
-            "Resume with the same settings",
-            made_by.get("network", {}),
-            own["network"],
-        )
+        was, now = made_by.get("network", {}), own["network"]
+        remedy = "Resume with the same settings"
+        if differ == ["every"]:
+            remedy = f"Pass every={made_by['every']}; by default it depends on the steps"
         if made_by == own | {"network": {**now, "kind": was.get("kind")}}:
             remedy = (
                 f"{was['kind']} and {now['kind']} sum in different orders, so their runs agree to "

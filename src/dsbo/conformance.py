@@ -61,10 +61,10 @@ def networks_agree(algorithm: Algorithm, problem: Problem, W: Weights, tol: floa
 
 def resumes(algorithm: Algorithm, problem: Problem, W: Weights) -> float:
     """Return 0 if a run that stops after 17 of 40 iterations goes on bit for bit."""
-    whole = run(algorithm, problem, Dense(W), 40, record=5)
+    whole = run(algorithm, problem, Dense(W), 40, every=5)
     with tempfile.TemporaryDirectory() as folder:
-        run(algorithm, problem, Dense(W), 17, record=5, checkpoint=folder)
-        again = run(algorithm, problem, Dense(W), 40, record=5, checkpoint=folder, resume=True)
+        run(algorithm, problem, Dense(W), 17, every=5, checkpoint=folder)
+        again = run(algorithm, problem, Dense(W), 40, every=5, checkpoint=folder, resume=True)
     for before, after in zip(whole.rows, again.rows, strict=True):
         odd = [k for k in before if k != "seconds" and not _same(before[k], after[k])]
         if odd:

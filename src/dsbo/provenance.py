@@ -37,7 +37,7 @@ def settings(algorithm: Algorithm) -> dict[str, Any]:
 
 
 def identity(
-    algorithm: Algorithm, problem: Problem, network: PerLevel, seed: int, record: int
+    algorithm: Algorithm, problem: Problem, network: PerLevel, seed: int, every: int
 ) -> dict[str, Any]:
     """Return what two runs must share to be the same run, whatever machine they are on."""
     start = hashlib.sha256()
@@ -55,7 +55,7 @@ def identity(
             "sha256": hashlib.sha256(np.ascontiguousarray(network.W).tobytes()).hexdigest(),
         },
         "seed": seed,
-        "record": record,
+        "every": every,
         "dtype": str(problem.x0.dtype).removeprefix("torch."),
     }
 

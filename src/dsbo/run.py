@@ -24,7 +24,7 @@ from dsbo.trace import Trace
 from dsbo.world import Draws, World
 
 Measure = Callable[[Algorithm, Problem, Any], dict[str, float]]
-RECORDS = 100
+ROWS = 100
 """Rows that a run records unless told otherwise."""
 
 
@@ -58,7 +58,7 @@ def run(
     network: Network | PerLevel | None = None,
     steps: int = 1000,
     seed: int = 0,
-    record: int | None = None,
+    every: int | None = None,
     device: torch.device | str | None = None,
     progress: bool | None = None,
     *,
@@ -82,8 +82,8 @@ def run(
         Iterations.
     seed : int
         Seed of all draws, 0 or larger.
-    record : int, optional
-        Record a row every so many iterations, and after the last; by default a hundred rows.
+    every : int, optional
+        Record a row after so many iterations, and after the last; by default a hundred rows.
     device : torch.device or str, optional
         Where to compute; by default where the problem is.
     progress : bool, optional
@@ -119,8 +119,8 @@ def run(
     CheckpointError
         If the checkpoint is damaged or belongs to another run.
     """
-    record = max(1, _count(steps, "steps") // RECORDS) if record is None else record
-    _count(record, "record")
+    every = max(1, _count(steps, "steps") // ROWS) if every is None else every
+    _count(every, "every")
     _count(checkpoint_every, "checkpoint_every")
     _count(seed, "seed", least=0)
     if resume and checkpoint is None:
@@ -128,8 +128,8 @@ def run(
     network = _fitting(algorithm, problem, network).levels
     problem = problem.to(device) if device is not None else problem
     ranks = network.x.ranks
-    identity = provenance.identity(algorithm, problem, network, seed, record)
-    keeping = {"steps": steps, "every": checkpoint_every, "kept": checkpoint is not None}
+    identity = provenance.identity(algorithm, problem, network, seed, every)
+    keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}
     _agree(ranks, identity | keeping | {"resume": resume})
     going = _Run(algorithm, problem, network, seed, measure, compile)
     going.trace.provenance = identity | provenance.environment(problem.x0.device)
@@ -147,12 +147,12 @@ def run(
         if saved is None:
             going.note()
         else:
-            going.resume(saved, record, steps)
+            going.resume(saved, every, steps)
         bar.update(going.t)
         try:
             while going.t < steps:
                 going.advance()
-                if going.t == steps or going.t % record == 0:
+                if going.t == steps or going.t % every == 0:
                     going.note()
                 bar.update()
                 if going.t == steps or going.t % checkpoint_every == 0:
@@ -225,12 +225,12 @@ class _Run:
         tensors, rows = self.whole()._asdict(), self.trace.rows
         return Checkpoint(self.t, tensors, rows, tally.counts(), tally.seconds, identity)
 
-    def resume(self, saved: Checkpoint, record: int, steps: int) -> None:
+    def resume(self, saved: Checkpoint, every: int, steps: int) -> None:
         """Go on from a checkpoint of the same run."""
         self.t = saved.step
         self.tally.resume(saved.counts, saved.seconds)
         # A row that only marks the end of a shorter run is not one of this run's.
-        own = {steps} | {*range(0, saved.step + 1, record)}
+        own = {steps} | {*range(0, saved.step + 1, every)}
         self.trace.rows = [row for row in saved.rows if row["step"] in own]
         parts = (
             self.ranks.scatter_rows(saved.tensors.get(name), part, self.problem.agents)

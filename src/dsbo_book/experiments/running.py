@@ -129,7 +129,7 @@ def _run_one(
             start.network if ranks is ALONE else over_processes(start.network),
             steps=start.steps,
             seed=cell["seed"],
-            record=start.every,
+            every=start.every,
             compile=start.compile,
             checkpoint=checkpoint,
             checkpoint_every=max(100, start.steps // 5),
