@@ -47,3 +47,12 @@ def test_a_legend_says_the_edge_probability_of_a_random_graph():
     labels = [line.get_label() for line in fig.axes[0].lines]
     assert labels == ["DIAMOND, Erdős–Rényi 0.3", "DIAMOND, Erdős–Rényi 0.5"]
     plt.close(fig)
+
+
+def test_a_legend_says_in_what_else_cells_differ():
+    rows = [{"step": 0, "loss": 1.0}]
+    told = [{"method": "SOBA", "alpha": a, "batch": 5, "seed": 0} for a in (0.1, 0.2)]
+    fig = plots.overview([Trace(rows, {"cell": cell}) for cell in told])
+    labels = [line.get_label() for line in fig.axes[0].lines]
+    assert labels == ["SOBA, alpha 0.1", "SOBA, alpha 0.2"]
+    plt.close(fig)

@@ -109,13 +109,15 @@ def lines(
     y, x : str
         Columns.
     label : callable, optional
-        Cell -> text in the legend; by default the method and the graph.
+        Cell -> text in the legend; by default method, graph and what else tells lines apart.
     **kwargs
         Passed on to ``Axes.plot``.
     """
-    for told, group in grouped(traces):
+    groups = grouped(traces)
+    texts = names([told for told, _ in groups])
+    for (told, group), name in zip(groups, texts, strict=True):
         xs, values = stacked(group, x, y)
-        text = label(told) if label else ", ".join(told_by(told))
+        text = label(told) if label else name
         style_of_line = {
             "color": shade(
                 METHOD_COLOUR.get(told["method"], GREY), GRAPH_SHADE.get(told["graph"], 0)
@@ -210,6 +212,19 @@ def cell_of(trace: Trace) -> dict[str, Any]:
         graph = f"Erdős–Rényi {cell['edge']:g}" if "edge" in cell else ""
         return {"graph": graph, **cell}
     return {"method": trace.provenance.get("algorithm", {}).get("name", "run"), "graph": ""}
+
+
+def names(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what a legend says of each cell; of those it would call alike, in what they differ."""
+    texts = [", ".join(told_by(cell)) for cell in cells]
+    for text in {text for text in texts if texts.count(text) > 1}:
+        alike = [k for k, own in enumerate(texts) if own == text]
+        keys = dict.fromkeys(key for k in alike for key in cells[k] if key != "seed")
+        for key in keys:
+            if len({repr(cells[k].get(key)) for k in alike}) > 1:
+                for k in alike:
+                    texts[k] += f", {key} {cells[k].get(key)}"
+    return texts
 
 
 def told_by(told: Mapping[str, Any]) -> list[str]:
