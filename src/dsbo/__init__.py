@@ -7,9 +7,10 @@ each knowing only its own losses and talking to its neighbours.
 """
 
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from dsbo import conformance as conformance
-from dsbo import graphs as graphs
 from dsbo import hypergrad as hypergrad
 from dsbo import mixing as mixing
 from dsbo import problems as problems
@@ -34,5 +35,13 @@ from dsbo.schedules import Power as Power
 from dsbo.trace import Trace as Trace
 from dsbo.trace import TraceError as TraceError
 
+if TYPE_CHECKING:
+    from dsbo import graphs as graphs
+
 sys.meta_path.append(Finder)
-__getattr__ = moved(__name__, "claim", "glue", "refuted", *MODULES)
+_moved = moved(__name__, "claim", "glue", "refuted", *MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    # NetworkX takes a tenth of PyTorch's time to import, and many runs need no graph.
+    return import_module("dsbo.graphs") if name == "graphs" else _moved(name)

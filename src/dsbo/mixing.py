@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    import networkx as nx
     from numpy.typing import ArrayLike, NDArray
 
     Weights = NDArray[np.float64]
@@ -261,6 +261,8 @@ def _require_doubly_stochastic(W: Weights, tol: float) -> None:
 
 
 def _require_connected(W: Weights, tol: float) -> None:
+    import networkx as nx  # slower to import than all of dsbo
+
     support = np.abs(W) > tol
     G = nx.from_numpy_array(support, create_using=nx.DiGraph)
     if not nx.is_strongly_connected(G):
@@ -291,6 +293,8 @@ def _undirected(G: nx.Graph[int]) -> nx.Graph[int]:
 
 def _adjacency(G: nx.Graph[int], multiplicity: bool) -> Weights:
     """Return A with A[i, j] = how many edges carry messages from j to i."""
+    import networkx as nx  # which has made G
+
     N = G.number_of_nodes()
     if N == 0 or set(G) != set(range(N)):
         raise ValueError(
