@@ -219,26 +219,10 @@ def mutants(session: nox.Session) -> None:
 def records(session: nox.Session) -> None:
     """Run the experiments at the size of the papers and store their traces."""
     install(session, "-e", ".[book]")
-    for name, scale in (
-        ("cleaning-tuning", "paper"),
-        ("cleaning", "paper"),
-        ("cleaning-tuning", "small"),
-        ("cleaning", "small"),
-        ("meta-tuning", "paper"),
-        ("meta", "paper"),
-        ("a9a-tuning", "paper"),
-        ("a9a", "paper"),
-        ("a9a", "long"),
-        ("logistic-tuning", "paper"),
-        ("logistic", "paper"),
-        ("logistic-theta", "paper"),
-        ("logistic-size", "paper"),
-        ("nonlinear", "paper"),
-        ("complexity-tuning", "paper"),
-        ("complexity", "paper"),
-        ("sparkle-tuning", "paper"),
-        ("sparkle", "paper"),
-    ):
+    sys.path.append("src")
+    from dsbo_book.experiments import recorded  # which needs nothing else
+
+    for name, scale in recorded():
         # Printed steps of meta and too large candidates of others diverge, which exits with 3.
         session.run(
             "python", "-m", "dsbo", "run", name, "--scale", scale, "--resume",

@@ -30,7 +30,8 @@ def test_the_ten_lines_need_five_libraries():
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     what = (
         "import sys, torch\ntorch.func.grad(torch.exp)(torch.tensor(1.0))  # loads SymPy itself\n"
-        f"before = set(sys.modules)\nimport dsbo\nassert 'networkx' not in sys.modules\n{code}\nprint(set(sys.modules) - before)"
+        "before = set(sys.modules)\nimport dsbo\nassert 'networkx' not in sys.modules\n"
+        f"{code}\nprint(set(sys.modules) - before)"
     )
     done = subprocess.run([sys.executable, "-c", what], capture_output=True, text=True, check=True)
     loaded = set(re.findall(r"'([\w.]+)'", done.stdout.splitlines()[-1]))
