@@ -121,11 +121,11 @@ MUTANTS = (
         "alpha=2 * self.ridge", "alpha=self.ridge", (LEVELS,),
     ),
     Mutant(
-        "levels: sign of a one-sided difference", L,
+        "levels: sign of a one-sided difference", "src/dsbo/first_order.py",
         "(a1 - g1) / s, (a2 - g2) / s", "(a1 - g1) / s, (a2 + g2) / s", (LEVELS,),
     ),
     Mutant(
-        "levels: central difference over half its width", L,
+        "levels: central difference over half its width", "src/dsbo/first_order.py",
         "(a2 - b2) / (2 * s)", "(a2 - b2) / s", (LEVELS,),
     ),
     Mutant(

@@ -6,7 +6,8 @@ import pytest
 import sympy as sp
 import torch
 
-from dsbo_book.claims import Claim, ClaimError, claim, glue, refuted
+from dsbo_book.claims import Claim, ClaimError, claim, refuted
+from dsbo_book.prose import glue
 
 x, y = sp.symbols("x y")
 

@@ -42,6 +42,12 @@ def test_every_algorithm_is_exported() -> None:
                 assert not public or getattr(dsbo, found.__name__, None) is found
 
 
+def test_no_module_is_longer_than_three_hundred_lines() -> None:
+    modules = (ROOT / "src").rglob("*.py")
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in modules}
+    assert {name: n for name, n in lengths.items() if n > 300} == {}
+
+
 def test_no_line_of_a_code_cell_scrolls() -> None:
     long = []
     for page in BOOK.glob("*.md"):

@@ -17,7 +17,7 @@ from dsbo import problems as problems
 from dsbo import schedules as schedules
 from dsbo.algorithms import *
 from dsbo.checkpoint import CheckpointError as CheckpointError
-from dsbo.levels import FirstOrder as FirstOrder
+from dsbo.first_order import FirstOrder as FirstOrder
 from dsbo.levels import Level as Level
 from dsbo.levels import SecondOrder as SecondOrder
 from dsbo.moved import MODULES, Finder, moved

@@ -143,28 +143,14 @@ def uniform(G: nx.Graph[int], self_weight: float | None = None) -> Weights:
 
 
 def lazy(W: ArrayLike | torch.Tensor) -> Weights:
-    """Return ``(I + W) / 2``: no eigenvalue is negative any more, at the price of a larger rho.
-
-    Examples
-    --------
-    >>> lazy([[0.0, 1.0], [1.0, 0.0]])
-    array([[0.5, 0.5],
-           [0.5, 0.5]])
-    """
+    """Return ``(I + W) / 2``: no eigenvalue is negative any more, at the price of a larger rho."""
     W = _square(W)
     out: Weights = (np.eye(len(W)) + W) / 2
     return out
 
 
 def average(N: int) -> Weights:
-    """Return ``11ᵀ / N``: one round gives every agent the mean, as a server would.
-
-    Examples
-    --------
-    >>> average(2)
-    array([[0.5, 0.5],
-           [0.5, 0.5]])
-    """
+    """Return ``11ᵀ / N``: one round gives every agent the mean, as a server would."""
     if isinstance(N, bool) or not isinstance(N, (int, np.integer)):
         raise TypeError(f"N must be an integer, got {N!r}; use int(N)")
     if N < 1:
@@ -191,11 +177,6 @@ def lambda_min(W: ArrayLike | torch.Tensor) -> float:
     """Return the smallest real part of an eigenvalue of W.
 
     Methods that use ``W`` twice a round (EXTRA, exact diffusion) need it above -1/3.
-
-    Examples
-    --------
-    >>> lambda_min([[0.25, 0.75], [0.75, 0.25]])
-    -0.5
     """
     W = _square(W)
     if np.allclose(W, W.T, rtol=0, atol=1e-14):

@@ -3,10 +3,12 @@
 The package `dsbo` needs nothing of this. ``pip install 'dsbo[book]'`` brings what this needs.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dsbo_book.claims import claim, glue, refuted
+    from dsbo_book.claims import claim, refuted
+    from dsbo_book.prose import glue
 
 __all__ = ["claim", "glue", "refuted"]
 
@@ -14,7 +16,5 @@ __all__ = ["claim", "glue", "refuted"]
 def __getattr__(name: str) -> Any:
     # The command line must answer before SymPy, which takes seconds, is there.
     if name in __all__:
-        from dsbo_book import claims
-
-        return getattr(claims, name)
+        return getattr(import_module(f"dsbo_book.{'prose' if name == 'glue' else 'claims'}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,11 +24,9 @@ from sympy.logic.boolalg import BooleanAtom
 
 from dsbo_book.symbolic import NONZERO, at_random, is_zero
 
-__all__ = ["Claim", "ClaimError", "claim", "glue", "refuted"]
+__all__ = ["Claim", "ClaimError", "claim", "refuted"]
 
 WIDTH = 52
-UNSEEN = "application/papermill.record/"
-"""Before the type of an output, this keeps it off the page; the book's build looks for it."""
 
 
 class ClaimError(AssertionError):
@@ -170,27 +168,6 @@ def refuted(text: str, got: Any, want: Any = True, margin: float | None = None) 
     error, _ = _compare(got, want)
     ok = error is not None and error >= bound
     return _settle(Claim(text, "refuted", error, bound, ok), got, want)
-
-
-def glue(name: str, value: Any) -> None:
-    """Let the prose of a page show a value of its run, as ``{glue:text}`name```.
-
-    The cell itself shows nothing. The form is that of scrapbook, which MyST-NB reads, but a page
-    that runs elsewhere needs neither.
-
-    Parameters
-    ----------
-    name : str
-        What the prose calls it.
-    value : object
-        What the prose shows, as a notebook would.
-    """
-    from IPython.core.formatters import format_display_data  # wherever a notebook runs
-    from IPython.display import display
-
-    shown, _ = format_display_data(value)
-    told = {"scrapbook": {"name": name, "mime_prefix": UNSEEN}}
-    display({UNSEEN + kind: text for kind, text in shown.items()}, raw=True, metadata=told)
 
 
 def _settle(result: Claim, got: Any, want: Any) -> Claim:

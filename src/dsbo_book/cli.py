@@ -228,8 +228,9 @@ def plot(args: argparse.Namespace) -> int:
     import matplotlib.pyplot as plt
 
     from dsbo_book import plots
+    from dsbo_book.experiments.stored import traces_in
 
-    traces = [t for t in _traces(args.place) if t.rows and _fits(t, args.only)]
+    traces = [t for t in traces_in(args.place) if t.rows and _fits(t, args.only)]
     if not traces:
         raise ValueError(f"no trace in {args.place} fits {' '.join(args.only)}".rstrip())
     shared = [c for c in traces[0].rows[0] if all(c in trace.rows[0] for trace in traces)]
@@ -244,26 +245,6 @@ def plot(args: argparse.Namespace) -> int:
     plt.close(figure)
     print(out)
     return 0
-
-
-def _traces(place: Path) -> list[Trace]:
-    """Return the traces in a record, in one file, or in the folder of a run."""
-    from dsbo.trace import Trace
-    from dsbo_book.experiments.record import SUFFIX, read
-    from dsbo_book.experiments.stored import RECORDS
-
-    ours = RECORDS / f"{place}{SUFFIX}"
-    place = ours if ours.is_file() and not place.exists() else place
-    if place.suffix == SUFFIX and place.is_file():
-        return list(read(place).traces.values())
-    files = sorted(place.glob("*.csv"))
-    files += [place] if place.is_file() else []
-    if not files:
-        raise FileNotFoundError(
-            f"no traces in {place}: it is no record (*.npz), none that comes with the package, no "
-            "trace, and no folder with traces (*.csv)"
-        )
-    return [Trace.load(file) for file in files]
 
 
 def _fits(trace: Trace, only: Sequence[str]) -> bool:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from dsbo.first_order import FirstOrder
 from dsbo.layout import Tree, flatten
-from dsbo.levels import FirstOrder, Level, Loss, SecondOrder
+from dsbo.levels import Level, Loss, SecondOrder
 from dsbo.problems.samplers import Shard, minibatch
 from dsbo.world import Sampler
 

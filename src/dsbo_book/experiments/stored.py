@@ -21,7 +21,7 @@ from dsbo.trace import Trace
 from dsbo_book.experiments.record import SUFFIX, Record, read
 from dsbo_book.experiments.study import Cell, Start, Study, identity, stem
 
-__all__ = ["RECORDS", "StaleRecord", "Store", "load_kept", "load_record"]
+__all__ = ["RECORDS", "StaleRecord", "Store", "load_kept", "load_record", "traces_in"]
 
 
 def _records() -> Path:
@@ -113,6 +113,27 @@ def load_record(study: Study, place: str | Path) -> list[Trace]:
 def load_kept(cell: Cell, place: str | Path) -> Tensor:
     """Return the final x̄ ``[d]`` that the run of a cell kept, from a record or a folder."""
     return torch.from_numpy(Store.at(place).xbar(cell))
+
+
+def traces_in(place: Path) -> list[Trace]:
+    """Return the traces in a record, also one of the package by its name, a file or a folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none.
+    """
+    ours = RECORDS / f"{place}{SUFFIX}"
+    place = ours if ours.is_file() and not place.exists() else place
+    if place.suffix == SUFFIX and place.is_file():
+        return list(read(place).traces.values())
+    files = [place] if place.is_file() else sorted(place.glob("*.csv"))
+    if not files:
+        raise FileNotFoundError(
+            f"no traces in {place}: it is no record (*.npz), none that comes with the package, no "
+            "trace, and no folder with traces (*.csv)"
+        )
+    return [Trace.load(file) for file in files]
 
 
 def _wrong(trace: Trace, cell: Cell, start: Start) -> str:
