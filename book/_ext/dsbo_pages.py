@@ -34,6 +34,8 @@ MATHJAX = (
     "sre/mathmaps/en.json",
 )
 LIBRARIES = ("matplotlib", "networkx", "numpy", "pandas", "scikit-learn", "sympy", "torch")
+TOLD = "State, title, source, colour, cost, shared_lower, centralised"
+"""What a class says of itself, for programs; its docstring says it to readers."""
 PUBLISHED_ON = "gh-pages"
 INSTALL = '''\
 try:
@@ -69,7 +71,8 @@ def configure(app: Sphinx, config: Config) -> None:
     config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / code_key())
     config.mathjax_path = "mathjax/tex-chtml.js"
     modules = dict.fromkeys(cls.__module__ for cls in (Algorithm, Momenta, *ALGORITHMS))
-    rows = "\n\n".join(f".. automodule:: {name}\n   :members:" for name in modules)
+    options = f"   :members:\n   :exclude-members: {TOLD}"
+    rows = "\n\n".join(f".. automodule:: {name}\n{options}" for name in modules)
     config.myst_substitutions["algorithms"] = f"```{{eval-rst}}\n{rows}\n```"
 
 

@@ -65,7 +65,7 @@ class Start(NamedTuple):
         return {key: told.default for key, told in signature(self.problem).parameters.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study:
     """An experiment: one run a cell.
 
@@ -89,6 +89,9 @@ class Study:
         twice = [name for name, n in Counter(map(stem, self.cells)).items() if n > 1]
         if twice:
             raise ValueError(f"more than one cell is called {twice[0]}")
+
+    def __repr__(self) -> str:
+        return f"Study({len(self.cells)} cells)"
 
     def axis(self, name: str) -> list[Any]:
         """Return the values that the cells have of a key, each once, in their order."""
