@@ -314,7 +314,7 @@ def test_the_rows_of_a9a_are_the_originals():
     for file, path in data.samples("a9a").items():
         original = registry.SOURCES["a9a"].files[file.removesuffix(".bz2")]
         assert sha256(bz2.decompress(path.read_bytes())) == original
-    assert data.a9a().y_train.sum() == 7841
+    assert data.load("a9a").y_train.sum() == 7841
 
 
 def test_samples_are_small_and_their_licences_are_told():
@@ -331,7 +331,7 @@ def test_a_sample_that_is_not_there_is_told_with_the_way_to_the_original(monkeyp
         data.load("cifar10-sample")
     monkeypatch.setattr(registry, "SAMPLES", tmp_path)
     with pytest.raises(DataUnavailable, match=r"no sample of MNIST .*missing.* fetch mnist"):
-        data.sample("mnist")
+        data.load("mnist-sample")
     put(tmp_path / "mnist", dict.fromkeys(registry.SOURCES["mnist"].sample_files, b"changed"))
     with pytest.raises(DataCorrupted, match="corrupt"):
-        data.sample("mnist")
+        data.load("mnist-sample")

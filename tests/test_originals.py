@@ -8,6 +8,7 @@ import lzma
 import math
 import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,7 +46,7 @@ def test_data_sets_have_their_known_sizes_and_first_labels(name):
 
 
 def test_the_samples_are_what_their_script_draws():
-    script = runpy.run_path(str(registry.SAMPLES / "make.py"))
+    script = runpy.run_path(str(Path(__file__).parents[1] / "bench/samples.py"))
     made = [*script["images"](), *script["rows"]()]
     assert len(made) == sum(len(source.sample_files) for source in registry.SOURCES.values())
     for name, file, packed in made:

@@ -6,8 +6,6 @@ from dsbo_book.data import split
 
 LABELS = np.random.default_rng(7).integers(0, 10, size=1003)
 RULES = {
-    "iid": split.iid,
-    "by_label": split.by_label,
     "dirichlet 0.1": lambda labels, agents, seed: split.dirichlet(labels, agents, 0.1, seed),
     "dirichlet 100": lambda labels, agents, seed: split.dirichlet(labels, agents, 100, seed),
 }
@@ -35,15 +33,6 @@ def test_the_seed_decides_the_shards(rule):
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
     np.testing.assert_array_equal(one, RULES[rule](torch.from_numpy(LABELS), 5, 3))
-
-
-def test_iid_shards_look_alike_and_sorted_ones_do_not():
-    everyone = np.bincount(LABELS, minlength=10) / len(LABELS)
-    assert np.abs(shares(split.iid(LABELS, 5, 0)) - everyone).max() < 0.1
-    by_label = shares(split.by_label(LABELS, 5, 0))
-    assert ((by_label > 0).sum(axis=1) <= 4).all()
-    firsts = by_label.argmax(axis=1)
-    assert (np.diff(firsts) > 0).all()
 
 
 def test_a_smaller_concentration_makes_agents_more_different():
@@ -116,7 +105,7 @@ def test_agents_must_fit_the_samples(agents):
 @pytest.mark.parametrize("labels", [np.ones((2, 2), int), np.ones(3)])
 def test_labels_must_be_a_line_of_integers(labels):
     with pytest.raises(ValueError, match=r"labels are .*; give integers \[n\]"):
-        split.iid(labels, 1, 0)
+        split.dirichlet(labels, 1, 1.0, 0)
 
 
 def test_other_bad_inputs_are_refused():

@@ -134,5 +134,5 @@ def _check_shard(parts: tuple[Tensor, ...], first: tuple[Tensor, ...], name: str
         raise ValueError(
             f"{name} has shapes {[s for s, _ in here]} of {[str(d) for _, d in here]}, agent 0 has "
             f"{[s for s, _ in there]} of {[str(d) for _, d in there]}; every agent needs the same: "
-            "trim to the shortest or split evenly with dsbo_book.data.iid"
+            "trim to the shortest"
         )

@@ -1,16 +1,7 @@
 """Real data, each file checked against its published checksum, and ways to deal it out."""
 
 from dsbo_book.data import split, synthetic
-from dsbo_book.data.datasets import (
-    Dataset,
-    a9a,
-    checksums,
-    cifar10,
-    fashion_mnist,
-    load,
-    mnist,
-    sample,
-)
+from dsbo_book.data.datasets import Dataset, checksums, load
 from dsbo_book.data.registry import (
     NAMES,
     DataCorrupted,
@@ -26,14 +17,9 @@ __all__ = [
     "DataCorrupted",
     "DataUnavailable",
     "Dataset",
-    "a9a",
     "checksums",
-    "cifar10",
-    "fashion_mnist",
     "find",
     "load",
-    "mnist",
-    "sample",
     "samples",
     "source_of",
     "split",

@@ -14,7 +14,7 @@ from torch import Tensor
 from dsbo_book.data import formats
 from dsbo_book.data.registry import SOURCES, find, samples, source_of
 
-__all__ = ["Dataset", "a9a", "checksums", "cifar10", "fashion_mnist", "load", "mnist", "sample"]
+__all__ = ["Dataset", "checksums", "load"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,9 @@ class Dataset:
 def load(name: str) -> Dataset:
     """Return a data set by its name; ``<name>-sample`` is what comes of it with the package.
 
+    Of MNIST 3600 and 400 images, of Fashion-MNIST 5000 and 500, drawn at random, classes in
+    proportion; of a9a all rows; of CIFAR-10, whose makers give no licence to pass it on, none.
+
     Parameters
     ----------
     name : str
@@ -60,9 +63,11 @@ def load(name: str) -> Dataset:
     """
     original = name.removesuffix("-sample")
     source_of(original)
+    if original == "a9a":
+        return _a9a(samples("a9a"))
     if name != original:
-        return sample(original)
-    return {"mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10, "a9a": a9a}[name]()
+        return _idx(samples(original))
+    return _cifar10(find(name)) if name == "cifar10" else _idx(find(name))
 
 
 def checksums(name: str) -> dict[str, str]:
@@ -88,93 +93,21 @@ def checksums(name: str) -> dict[str, str]:
     return source.files if name == original else source.sample_files
 
 
-def sample(name: str) -> Dataset:
-    """Return what comes of a data set with the package, drawn at random, classes in proportion.
-
-    Of MNIST 3600 and 400 images, of Fashion-MNIST 5000 and 500, of a9a all rows.
-
-    Parameters
-    ----------
-    name : str
-        One of `NAMES`.
-
-    Raises
-    ------
-    DataUnavailable
-        If there is no sample, as of CIFAR-10, whose makers give no licence to pass it on.
-    DataCorrupted
-        If a file is not the one that came with the package.
-    ValueError
-        If the name is not one of `NAMES`.
-    """
-    return a9a() if name == "a9a" else _idx(samples(name))
+def _cifar10(paths: dict[str, Path]) -> Dataset:
+    """Read five batches to train and one to test on; an image is [3, 32, 32], laid out flat."""
+    batches = [f"data_batch_{k}" for k in range(1, 6)] + ["test_batch"]
+    sums = SOURCES["cifar10"].files
+    images, labels = zip(*(formats.cifar(paths[f], sums[f]) for f in batches), strict=True)
+    x, y = np.concatenate(images[:5]), np.concatenate(labels[:5])
+    return Dataset(_unit(x), _labels(y), _unit(images[5]), _labels(labels[5]), classes=10)
 
 
-def mnist() -> Dataset:
-    """Return MNIST: 60 000 and 10 000 handwritten digits of 28 × 28, 10 classes.
-
-    Raises
-    ------
-    DataUnavailable, DataCorrupted
-        See :func:`dsbo_book.data.find`.
-    """
-    return _idx(find("mnist"))
-
-
-def fashion_mnist() -> Dataset:
-    """Return Fashion-MNIST: 60 000 and 10 000 pieces of clothing of 28 × 28, 10 classes.
-
-    Raises
-    ------
-    DataUnavailable, DataCorrupted
-        See :func:`dsbo_book.data.find`.
-    """
-    return _idx(find("fashion_mnist"))
-
-
-def cifar10() -> Dataset:
-    """Return CIFAR-10: 50 000 and 10 000 colour images, [3, 32, 32] laid out flat, 10 classes.
-
-    Raises
-    ------
-    DataUnavailable, DataCorrupted
-        See :func:`dsbo_book.data.find`.
-    """
-    paths, sums = find("cifar10"), SOURCES["cifar10"].files
-    train = [f"data_batch_{k}" for k in range(1, 6)]
-    images, labels = zip(*(formats.cifar(paths[f], sums[f]) for f in train), strict=True)
-    x_test, y_test = formats.cifar(paths["test_batch"], sums["test_batch"])
-    return Dataset(
-        _unit(np.concatenate(images)),
-        _labels(np.concatenate(labels)),
-        _unit(x_test),
-        _labels(y_test),
-        classes=10,
-    )
-
-
-def a9a() -> Dataset:
-    """Return a9a: 32 561 and 16 281 persons with 123 yes-or-no features, 2 classes.
-
-    Label 1 (written +1 in the file) is an income above 50 000 dollars. All of it comes with the
-    package.
-
-    Raises
-    ------
-    DataUnavailable, DataCorrupted
-        See :func:`dsbo_book.data.samples`.
-    """
-    paths = samples("a9a")
-    (x_train, y_train), (x_test, y_test) = (
-        formats.libsvm(paths[f], 123) for f in ("a9a.bz2", "a9a.t.bz2")
-    )
-    return Dataset(
-        torch.from_numpy(x_train),
-        _labels(y_train > 0),
-        torch.from_numpy(x_test),
-        _labels(y_test > 0),
-        classes=2,
-    )
+def _a9a(paths: dict[str, Path]) -> Dataset:
+    """Read 123 yes-or-no features; label 1, written +1, is an income above 50 000 dollars."""
+    files = [paths[name] for name in ("a9a.bz2", "a9a.t.bz2")]
+    (x, y), (x_test, y_test) = (formats.libsvm(file, 123) for file in files)
+    parts = torch.from_numpy(x), _labels(y > 0), torch.from_numpy(x_test), _labels(y_test > 0)
+    return Dataset(*parts, classes=2)
 
 
 def _idx(paths: dict[str, Path]) -> Dataset:

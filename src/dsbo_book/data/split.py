@@ -1,12 +1,4 @@
-"""Deal a data set out to agents, evenly or not, and spoil some of its labels.
-
-Every function gives each agent the same number of samples, m = n // agents, none of them twice: a
-row of the returned array holds the sample numbers of one agent. The fewer than ``agents`` samples
-left over go to nobody. All randomness comes from ``seed``.
-
->>> iid(np.zeros(7, dtype=int), agents=3, seed=0).shape
-(3, 2)
-"""
+"""Deal a data set out to agents unevenly, and spoil some of its labels."""
 
 from __future__ import annotations
 
@@ -18,92 +10,39 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-__all__ = ["by_label", "corrupt", "dirichlet", "iid"]
+__all__ = ["corrupt", "dirichlet"]
 
 Index = NDArray[np.int64]
-
-
-def iid(labels: ArrayLike | Tensor, agents: int, seed: int) -> Index:
-    """Deal samples out at random, so that all agents look alike.
-
-    Parameters
-    ----------
-    labels : array_like or torch.Tensor, [n]
-        Integer labels; only their number matters here.
-    agents : int
-        Number of agents, 1 <= agents <= n.
-    seed : int
-        Of the shuffle.
-
-    Returns
-    -------
-    ndarray, int64, [agents, n // agents]
-        Sample numbers.
-
-    Raises
-    ------
-    ValueError
-        If labels are not a line of integers, or agents is out of range.
-
-    Examples
-    --------
-    >>> sorted(iid([0, 1, 0, 1], agents=2, seed=0).ravel().tolist())
-    [0, 1, 2, 3]
-    """
-    return _shuffled(_line(labels, agents), agents, np.random.default_rng(seed))
-
-
-def by_label(labels: ArrayLike | Tensor, agents: int, seed: int) -> Index:
-    """Sort samples by label and cut the line into pieces: agents see a few classes each.
-
-    Parameters
-    ----------
-    labels, agents, seed
-        As for `iid`; samples of one label are shuffled.
-
-    Returns
-    -------
-    ndarray, int64, [agents, n // agents]
-        Sample numbers; agent 0 has the smallest labels.
-
-    Raises
-    ------
-    ValueError
-        As for `iid`.
-
-    Examples
-    --------
-    >>> by_label([1, 0, 1, 0], agents=2, seed=0).tolist() in ([[1, 3], [0, 2]], [[3, 1], [0, 2]],
-    ...     [[1, 3], [2, 0]], [[3, 1], [2, 0]])
-    True
-    """
-    line = _line(labels, agents)
-    order = _shuffled(line, agents, np.random.default_rng(seed)).ravel()
-    return order[np.argsort(line[order], kind="stable")].reshape(agents, -1)
 
 
 def dirichlet(labels: ArrayLike | Tensor, agents: int, concentration: float, seed: int) -> Index:
     """Let each agent draw its own class shares from a Dirichlet distribution.
 
     An agent wants its m samples in the shares it drew. Agents are served one after another; where
-    a class has run out, the rest of the wish is drawn again among the classes that are left.
+    a class has run out, the rest of the wish is drawn again among the classes that are left. All
+    get as many samples, none of them twice; the fewer than ``agents`` left over go to nobody.
 
     Parameters
     ----------
-    labels, agents, seed
-        As for `iid`.
+    labels : array_like or torch.Tensor, [n]
+        Integer labels.
+    agents : int
+        Number of agents, 1 <= agents <= n.
+    seed : int
+        Of all draws.
     concentration : float
         Positive; 0.1 gives agents one or two classes each, 100 nearly equal shares.
 
     Returns
     -------
     ndarray, int64, [agents, n // agents]
-        Sample numbers.
+        Sample numbers, a row an agent.
 
     Raises
     ------
     ValueError
-        As for `iid`, or if the concentration is not positive.
+        If labels are not a line of integers, agents is out of range, or the concentration is not
+        positive.
 
     Examples
     --------
@@ -194,11 +133,6 @@ def _serve(
         wish = room.astype(float) if wish.sum() <= 0 else wish
         counts += np.minimum(rng.multinomial(missing, wish / wish.sum()), room)
     return counts
-
-
-def _shuffled(line: Index, agents: int, rng: np.random.Generator) -> Index:
-    m = len(line) // agents
-    return rng.permutation(len(line))[: agents * m].reshape(agents, m).astype(np.int64)
 
 
 def _line(labels: ArrayLike | Tensor, agents: int) -> Index:

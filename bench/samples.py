@@ -1,6 +1,6 @@
-"""Make the samples beside this file from the originals, which ``DSBO_DATA`` must hold.
+"""Make the samples that come with the package from the originals, which ``DSBO_DATA`` must hold.
 
-    DSBO_DATA=folder python src/dsbo_book/data/samples/make.py
+    DSBO_DATA=folder python bench/samples.py
 
 Images are drawn at random without replacement, every class as often in proportion as in the
 original, and shuffled. The rows of a9a are all there. ``sources.json`` gets the checksums.
@@ -14,7 +14,6 @@ import json
 import lzma
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from dsbo_book.data import formats, registry
 
-HERE = Path(__file__).parent
+HERE = registry.SAMPLES
 SIZES = {
     "fashion_mnist": {"train": 5000, "t10k": 500},
     "mnist": {"train": 3600, "t10k": 400},
