@@ -209,8 +209,23 @@ MUTANTS = (
     ),
     Mutant(
         "tally: an interrupted iteration counts", "src/dsbo/tally.py",
-        "            self.sent.update(before)\n", "",
+        "            dict(sent),\n", "            sent,\n",
         ("tests/test_run.py::test_an_iteration_that_is_interrupted_counts_for_nothing",),
+    ),
+    Mutant(
+        "run: a row that was due is not made up for", RUN,
+        "            going.note(every, steps)\n            while", "            while",
+        ("tests/test_run.py::test_wherever_a_run_is_interrupted_it_goes_on_as_if_nothing_had_been",),
+    ),
+    Mutant(
+        "base: the levels share one clock", "src/dsbo/network/base.py",
+        "self.weights(self.sent[self.clock])", 'self.weights(self.sent["rounds"])',
+        ("tests/test_one_peer.py::test_of_each_level_all_peers_are_met",),
+    ),
+    Mutant(
+        "provenance: data are not told", "src/dsbo/provenance.py",
+        '"data": _digest(samples)', '"data": _digest(())',
+        ("tests/test_run.py::test_a_checkpoint_of_another_problem_or_a_longer_run_is_refused",),
     ),
     Mutant(
         "checkpoint: tensors are not in the digest", "src/dsbo/checkpoint.py",

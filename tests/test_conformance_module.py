@@ -6,7 +6,7 @@ import pytest
 import torch
 from cases import lazy_ring, quadratic
 
-from dsbo import DSOBA, conformance
+from dsbo import DSOBA, Algorithm, Dense, Problem, conformance, run
 
 W = lazy_ring(5)
 STEPS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2}
@@ -70,6 +70,43 @@ def test_a_method_that_does_not_conform_is_refused(method, says):
     _, problem = quadratic(noise=0.5)
     with pytest.raises(conformance.Nonconforming, match=says):
         conformance.check(method(**STEPS), problem, W)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [None, 3])
+def test_problems_of_ones_own_are_no_obstacle(dtype, batch):
+    g = torch.Generator().manual_seed(0)
+    data = [(torch.randn(9, 2, generator=g).to(dtype),) for _ in range(5)]
+
+    def loss(x, y, batch):
+        return (batch[0] @ y - 1).square().mean() + x.exp() @ y.square() + x.square().sum()
+
+    start = torch.zeros(2, dtype=dtype)
+    problem = Problem.from_losses(loss, loss, start, start, data, data[::-1], batch=batch)
+    method = DSOBA(0.01, 0.01, 0.01)
+    assert conformance.networks_agree(method, problem, W, 1e-5) < 1e-5
+    assert conformance.ignores_labels(method, problem, W, 1e-5) < 1e-5
+    if batch:
+        conformance.check(method, problem, W)
+
+
+def test_states_that_cannot_be_compared_are_told():
+    state = run(DSOBA(**STEPS), quadratic()[1], Dense(W), 1).state
+    with pytest.raises(conformance.Nonconforming, match=r"x is \(5, 3\), not \(3,\)"):
+        conformance.equals(state, state._replace(x=state.x[0]), 1.0)
+
+
+def test_a_class_without_a_cost_or_a_form_of_its_state_is_told():
+    class Free(DSOBA):
+        pass
+
+    assert Free(**STEPS).calls(3, 4) == DSOBA(**STEPS).calls(3, 4)
+
+    class Untold(Algorithm):
+        pass
+
+    with pytest.raises(conformance.Nonconforming, match="declares no cost"):
+        conformance.costs(Untold(), quadratic()[1], W)
 
 
 def test_each_check_says_what_it_found():

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 import warnings
 from functools import cache, partial
@@ -84,6 +85,13 @@ def test_a_lost_rank_ends_the_run_which_then_goes_on(tmp_path, victim, how, seen
     assert caught.value.kept == f"The last checkpoint is of step 20 in {tmp_path}; resume from it"
     again = partial(ring, folder=tmp_path, resume=True)
     assert same_run(spawn(again, 2, TIMEOUT)[0])
+
+
+def test_a_job_that_leaves_does_not_take_its_parent_along():
+    with pytest.raises(RuntimeError, match=r"the job of rank 0 ended with SystemExit\(0\)"):
+        spawn(partial(sys.exit, 0), 2, TIMEOUT)
+    with pytest.raises(ValueError, match="processes must be at least 1, got 0"):
+        spawn(partial(int, 0), 0)
 
 
 def test_an_error_of_one_rank_is_the_error_of_the_run(tmp_path):
@@ -238,6 +246,8 @@ def test_what_joining_sets_is_put_back_and_networks_of_before_are_refused(port, 
     before = torch.get_num_threads(), dict(os.environ)
     early = Peers(lazy_ring(RING))
     with join(timeout=5):
+        with pytest.raises(RuntimeError, match="has joined others already"):
+            join().__enter__()
         with pytest.raises(ValueError, match="made before this process joined others"):
             run(DSOBA(**THETA), quadratic(N=RING)[1], early, 1)
         late = Peers(lazy_ring(RING))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from cases import quadratic
 
-from dsbo import DSOBA, SPARKLE, OnePeer, run
+from dsbo import DSOBA, SPARKLE, OnePeer, PerLevel, run
 
 STEPS = {"alpha": 0.05, "beta": 0.08, "gamma": 0.08}
 TRACKED = dict.fromkeys(("upper", "lower", "auxiliary"), "ATC-GT")
@@ -66,6 +66,28 @@ def test_resuming_in_the_middle_of_a_cycle_goes_on_with_its_peer(tmp_path):
     run(method, problem, OnePeer(8), steps=7, every=1, checkpoint=tmp_path)
     again = run(method, problem, OnePeer(8), steps=12, every=1, checkpoint=tmp_path, resume=True)
     assert all(torch.equal(a, b) for a, b in zip(whole.state, again.state, strict=True))
+
+
+@pytest.mark.parametrize("method", [SPARKLE(**STEPS), SPARKLE(**STEPS, upper="EXTRA")])
+def test_methods_for_weights_that_stay_refuse_others(method):
+    with pytest.raises(ValueError, match=r"weights that stay.*use ATC-GT"):
+        run(method, quadratic(N=8)[1], OnePeer(8), steps=1)
+
+
+def test_of_each_level_all_peers_are_met(monkeypatch):
+    """The rounds of a level count for it alone, whatever the other levels do in between."""
+    met = []
+    sound = OnePeer.weights
+
+    def weights(self, like):
+        of_round = sound(self, like)
+        return lambda number: met.append((id(self), number)) or of_round(number)
+
+    monkeypatch.setattr(OnePeer, "weights", weights)
+    network = PerLevel(OnePeer(8), OnePeer(8), OnePeer(8))
+    run(SPARKLE(**STEPS, **TRACKED), quadratic(N=8)[1], network, steps=6)
+    for level in network:
+        assert [number for own, number in met if own == id(level)] == list(range(12))
 
 
 @pytest.mark.parametrize(("N", "error"), [(1, ValueError), (True, TypeError), (4.0, TypeError)])

@@ -1,6 +1,8 @@
 """Runs: what they refuse, what they record, and that nothing is lost."""
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import signal
@@ -21,6 +23,7 @@ from dsbo import (
     CheckpointError,
     Dense,
     Diverged,
+    OnePeer,
     Peers,
     Problem,
     Sparse,
@@ -28,6 +31,8 @@ from dsbo import (
     run,
 )
 from dsbo.checkpoint import Checkpoint
+from dsbo.run import _Run
+from dsbo.tally import Tally
 
 THETA = {**STEPS, "theta": 0.2}
 SMALL = DSOBA(**THETA)
@@ -180,6 +185,32 @@ def test_a_resumed_run_must_be_the_same_run(tmp_path):
         )  # fmt: skip
 
 
+def test_a_checkpoint_of_another_problem_or_a_longer_run_is_refused(tmp_path):
+    network, (one, other) = Dense(lazy_ring(4)), (quadratic(N=4, seed=s)[1] for s in (0, 1))
+    run(SMALL, one, network, steps=5, every=1, checkpoint=tmp_path)
+    with pytest.raises(CheckpointError, match="another run: data was"):
+        run(SMALL, other, network, steps=9, every=1, checkpoint=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="of step 5, beyond the 3 steps asked for"):
+        run(SMALL, one, network, steps=3, every=1, checkpoint=tmp_path, resume=True)
+
+
+def test_what_a_run_counts_cannot_be_measured_over():
+    with pytest.raises(ValueError, match="a metric is called 'step'"):
+        run(SMALL, t1(), Dense(lazy_ring(4)), 3, measure=lambda *_: {"step": -1})
+
+
+def test_a_loss_with_parameters_of_its_own_leaves_no_graph():
+    layer = torch.nn.Linear(3, 1)
+    data = [torch.ones(4, 3)] * 4
+
+    def loss(x, y, batch):
+        return (layer(batch) + y - x).square().mean() + y.square().sum()
+
+    problem = Problem.from_losses(loss, loss, torch.zeros(1), torch.zeros(1), data, data)
+    state = run(SMALL, problem, Dense(lazy_ring(4)), np.int64(3), seed=np.int64(2)).state
+    assert not any(part.requires_grad for part in state)
+
+
 def test_resuming_where_there_is_no_checkpoint_starts_anew(tmp_path):
     trace = run(SMALL, t1(), Dense(lazy_ring(4)), steps=5, checkpoint=tmp_path / "new", resume=True)
     assert trace.rows[-1]["step"] == 5
@@ -206,6 +237,34 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
     file.unlink()
     with pytest.raises(FileNotFoundError, match="no checkpoint in"):
         Checkpoint.read(tmp_path)
+
+
+@pytest.mark.parametrize("where", [DSOBA.step, Tally.after, _Run.advance, _Run.note, run])
+def test_wherever_a_run_is_interrupted_it_goes_on_as_if_nothing_had_been(where, tmp_path):
+    _, problem = quadratic(N=4, noise=0.5)
+    options = {"steps": 12, "every": 2, "checkpoint_every": 3}
+    whole = run(SMALL, problem, OnePeer(4), **options)
+    for at in range(0, 60, 7):
+        seen = itertools.count()
+
+        def trace(frame, event, _, seen=seen, at=at):
+            inside = frame.f_code is getattr(where, "__code__", None)
+            if inside and event == "line" and next(seen) == at:
+                raise KeyboardInterrupt
+            return trace
+
+        folder, before = tmp_path / str(at), sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                run(SMALL, problem, OnePeer(4), **options, checkpoint=folder)
+        finally:
+            sys.settrace(before)
+        again = run(SMALL, problem, OnePeer(4), **options, checkpoint=folder, resume=True)
+        assert all(map(torch.equal, again.state, whole.state))
+        plain = [[{k: v for k, v in row.items() if k != "seconds"} for row in t.rows]
+                 for t in (whole, again)]  # fmt: skip
+        assert plain[0] == plain[1]
 
 
 def test_an_iteration_that_is_interrupted_counts_for_nothing(tmp_path):

@@ -140,13 +140,13 @@ class Keeper:
         if self.ranks.broadcast(write):
             self._remember(saved.step)
 
-    def find(self, device: torch.device) -> Checkpoint | None:
+    def find(self, device: torch.device, steps: int) -> Checkpoint | None:
         """Return the checkpoint to go on from, if there is one; its tensors are on rank 0 alone.
 
         Raises
         ------
         CheckpointError
-            If it is damaged, or of another run.
+            If it is damaged, of another run, or beyond ``steps``.
         """
         found: list[Checkpoint] = []
 
@@ -155,6 +155,11 @@ class Keeper:
                 return None
             found.append(Checkpoint.read(self.folder, device))
             self._check(found[0].made_by)
+            if (step := found[0].step) > steps:
+                raise CheckpointError(
+                    f"the checkpoint is of step {step}, beyond the {steps} steps asked for; "
+                    f"pass steps={step} or more, or give another folder"
+                )
             return replace(found[0], tensors={})
 
         saved = self.ranks.broadcast(read)

@@ -46,6 +46,11 @@ def equals(got: Any, want: Any, tol: float) -> float:
         Largest difference allowed.
     """
     shared = [name for name in got._fields if name in want._fields]
+    shapes = [(name, getattr(got, name).shape, getattr(want, name).shape) for name in shared]
+    if not shared:
+        raise Nonconforming(f"no variable of {got._fields} is in {want._fields}")
+    if odd := [f"{name} is {tuple(a)}, not {tuple(b)}" for name, a, b in shapes if a != b]:
+        raise Nonconforming("; ".join(odd))
     gaps = {name: _gap(getattr(got, name), getattr(want, name)) for name in shared}
     name = max(gaps, key=lambda key: gaps[key])
     if not gaps[name] <= tol:
@@ -92,6 +97,8 @@ def costs(algorithm: Algorithm, problem: Problem, W: Weights) -> dict[str, float
 
     A Neumann chain is summed in full, since a drawn length has no formula.
     """
+    if not hasattr(type(algorithm), "cost"):
+        raise Nonconforming("the class declares no cost; give it one, such as Cost('d + 2*p')")
     algorithm = _summing(algorithm)
     network, steps = Dense(W), STEPS * getattr(algorithm, "q", 1)
     last = run(algorithm, problem, network, steps).rows[-1]
@@ -160,7 +167,9 @@ def is_a_value(algorithm: Algorithm) -> None:
         raise Nonconforming("a pickled copy is not equal; make the method a frozen dataclass")
 
 
-def check(algorithm: Algorithm, problem: Problem, W: Weights, tol: float = 1e-12) -> dict[str, Any]:
+def check(
+    algorithm: Algorithm, problem: Problem, W: Weights, tol: float | None = None
+) -> dict[str, Any]:
     """Go through all checks and return what each found.
 
     Parameters
@@ -171,14 +180,17 @@ def check(algorithm: Algorithm, problem: Problem, W: Weights, tol: float = 1e-12
         Noisy, so that seeds matter.
     W : ndarray
         Weights ``[N, N]`` that the method accepts.
-    tol : float
-        Largest difference where sums are added up in another order.
+    tol : float, optional
+        Largest difference where sums are added up in another order; by default 1e-12 in double
+        precision and 1e-4 in single.
 
     Raises
     ------
     Nonconforming
         At the first that fails.
     """
+    if tol is None:
+        tol = 1e-12 if problem.x0.dtype == torch.float64 else 1e-4
     is_a_value(algorithm)
     leaves_inputs(algorithm, problem, W)
     return {
@@ -197,8 +209,8 @@ def _summing(algorithm: Any) -> Any:
 
 
 def _gap(a: Any, b: Any) -> float:
-    gap = np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)).max()
-    return float("inf") if np.isnan(gap) else float(gap)
+    gap = float((torch.as_tensor(a).double() - torch.as_tensor(b).double()).abs().max())
+    return float("inf") if gap != gap else gap
 
 
 def _same(a: float, b: float) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils._pytree import tree_flatten
 
 from dsbo.schedules import Constant
 
@@ -40,13 +41,13 @@ def identity(
     algorithm: Algorithm, problem: Problem, network: PerLevel, seed: int, every: int
 ) -> dict[str, Any]:
     """Return what two runs must share to be the same run, whatever machine they are on."""
-    start = hashlib.sha256()
-    for row in (problem.x0, problem.y0):
-        start.update(row.cpu().numpy().tobytes())
+    everyone = problem.everyone()
+    samples = (problem.upper.full(everyone), problem.lower.full(everyone))
     return {
         "algorithm": settings(algorithm),
         "problem": problem.settings,
-        "start": start.hexdigest(),
+        "start": _digest((problem.x0, problem.y0)),
+        "data": _digest(samples),
         "network": {
             "kind": network.kind,
             "agents": network.x.agents,
@@ -58,6 +59,15 @@ def identity(
         "every": every,
         "dtype": str(problem.x0.dtype).removeprefix("torch."),
     }
+
+
+def _digest(tree: Any) -> str:
+    """Return a checksum of all tensors in a tree."""
+    digest = hashlib.sha256()
+    for part in tree_flatten(tree)[0]:
+        if isinstance(part, torch.Tensor):
+            digest.update(part.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def printed(W: NDArray[np.float64]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,9 +20,10 @@ from dsbo.checkpoint import Checkpoint, Keeper
 from dsbo.levels import Level, OneByOne
 from dsbo.network import Dense, Network, Peers, PerLevel
 from dsbo.network.ranks import ALONE, Ranks, here
+from dsbo.network.watch import lagging
 from dsbo.problems import Problem
 from dsbo.tally import Tally
-from dsbo.trace import Trace
+from dsbo.trace import ORACLES, Trace
 from dsbo.world import Draws, World
 
 Measure = Callable[[Algorithm, Problem, Any], dict[str, float]]
@@ -119,10 +122,10 @@ def run(
     CheckpointError
         If the checkpoint is damaged or belongs to another run.
     """
-    every = max(1, _count(steps, "steps") // ROWS) if every is None else every
-    _count(every, "every")
-    _count(checkpoint_every, "checkpoint_every")
-    _count(seed, "seed", least=0)
+    steps = _count(steps, "steps")
+    every = max(1, steps // ROWS) if every is None else _count(every, "every")
+    checkpoint_every = _count(checkpoint_every, "checkpoint_every")
+    seed = _count(seed, "seed", least=0)
     if resume and checkpoint is None:
         raise ValueError("resume needs the folder of the checkpoint: pass checkpoint=…")
     network = _fitting(algorithm, problem, network).levels
@@ -142,20 +145,18 @@ def run(
         disable=True if ranks.rank else None if progress is None else not progress,
         delay=0.5,
     )
-    with bar, keeper.telling_what_is_kept():
-        saved = keeper.find(problem.x0.device) if resume else None
-        if saved is None:
-            going.note()
-        else:
+    # Losses are differentiated by torch.func; a graph that they leave would grow for ever.
+    with bar, keeper.telling_what_is_kept(), torch.no_grad():
+        if resume and (saved := keeper.find(problem.x0.device, steps)) is not None:
             going.resume(saved, every, steps)
-        bar.update(going.t)
+        bar.update(going.now.t)
         try:
-            while going.t < steps:
+            going.note(every, steps)
+            while going.now.t < steps:
                 going.advance()
-                if going.t == steps or going.t % every == 0:
-                    going.note()
+                going.note(every, steps)
                 bar.update()
-                if going.t == steps or going.t % checkpoint_every == 0:
+                if going.now.t == steps or going.now.t % checkpoint_every == 0:
                     keeper.keep(lambda: going.checkpoint(identity))
         except (Diverged, KeyboardInterrupt) as error:
             # An interrupt reaches the ranks at different iterations; then the last one kept stands.
@@ -167,7 +168,7 @@ def run(
 
 
 class _Run:
-    """A run between two iterations, as one process sees it."""
+    """A run, as one process sees it."""
 
     def __init__(
         self,
@@ -181,62 +182,89 @@ class _Run:
         keep_freed_memory()
         self.algorithm, self.problem, self.measure = algorithm, problem, measure
         self.ranks, held = network.x.ranks, network.x.held
-        self.tally, self.trace, self.t = Tally(self.ranks), Trace(), 0
+        self.trace, self.slow = Trace(), set[int]()
         # The same bits on any number of processes are promised on the CPU alone.
         batched = all(part.batched for part in network) or problem.x0.is_cuda
         own = problem.everyone()[held.start : held.stop]
-        self.world = World(
-            _level(problem.f, self.tally.calls, compiled, batched),
-            _level(problem.g, self.tally.calls, compiled, batched),
-            Draws(seed, own, problem.upper, problem.lower),
-            *network.mixers(problem.x0, self.tally.sent),
-        )
         starts = (row.expand(len(held), -1).clone() for row in (problem.x0, problem.y0))
-        self.state = algorithm.init(*starts)
+        self.now = Tally.start(algorithm.init(*starts))
+        # What mixers and levels add to; an iteration that ends is counted from these.
+        self.sent, self.calls = Counter(self.now.sent), Counter[str]()
+        self.world = World(
+            _level(problem.f, self.calls, compiled, batched),
+            _level(problem.g, self.calls, compiled, batched),
+            Draws(seed, own, problem.upper, problem.lower),
+            *network.mixers(problem.x0, self.sent),
+        )
 
     def advance(self) -> None:
         """Do one iteration."""
-        with self.tally.iteration():
-            state = self.algorithm.step(self.t, self.state, self.world)
-            finite = torch.stack([part.sum() for part in state]).isfinite().tolist()
-            # The first that is not finite on any rank is the farthest from the end.
-            bad = self.ranks.maximum(0 if all(finite) else len(finite) - finite.index(False))
-            if bad:
-                self.trace.state = self.whole()
-                raise Diverged(self.algorithm, self.t + 1, state._fields[-bad], self.trace)
-        self.t, self.state = self.t + 1, state
+        started, waited = time.perf_counter(), self.ranks.waited
+        self.calls.clear()
+        state = self.algorithm.step(self.now.t, self.now.state, self.world)
+        finite = torch.stack([part.sum() for part in state]).isfinite().tolist()
+        busy = time.perf_counter() - started - (self.ranks.waited - waited)
+        # The first that is not finite on any rank is the farthest from the end.
+        bad = self.ranks.maximum(0 if all(finite) else len(finite) - finite.index(False))
+        if bad:
+            self.trace.state = self.whole()
+            raise Diverged(self.algorithm, self.now.t + 1, state._fields[-bad], self.trace)
+        self.now = self.now.after(state, self.sent, self.calls, time.perf_counter() - started, busy)
 
     def whole(self) -> Any:
         """Return the State of all agents on rank 0, elsewhere that of the agents held there."""
-        rows = (self.ranks.gather_rows(part, self.problem.agents) for part in self.state)
-        return type(self.state)(*rows)
+        state = self.now.state
+        return type(state)(*(self.ranks.gather_rows(part, self.problem.agents) for part in state))
 
-    def note(self) -> None:
-        """Append a row, the same on every rank."""
-        row = {"step": self.t, "seconds": self.tally.seconds, **self.tally.counts()}
-        state = self.whole()
-        self.trace.rows.append(
-            self.ranks.broadcast(lambda: row | self.measure(self.algorithm, self.problem, state))
-        )
+    def note(self, every: int, steps: int) -> None:
+        """Append a row, the same on every rank, if one is due and not there."""
+        t, rows = self.now.t, self.trace.rows
+        if (t % every and t != steps) or (rows and rows[-1]["step"] == t):
+            return
+        self._settle()
+        row, state = self.now.row, self.whole()
+
+        def measured() -> dict[str, Any]:
+            found = self.measure(self.algorithm, self.problem, state)
+            if taken := row.keys() & found.keys():
+                raise ValueError(f"a metric is called {taken.pop()!r}, as what a run counts is")
+            return row | {name: float(value) for name, value in found.items()}
+
+        rows.append(self.ranks.broadcast(measured))
 
     def checkpoint(self, identity: dict[str, Any]) -> Checkpoint:
         """Return all that the run needs to go on."""
-        tally = self.tally
-        tensors, rows = self.whole()._asdict(), self.trace.rows
-        return Checkpoint(self.t, tensors, rows, tally.counts(), tally.seconds, identity)
+        self._settle()
+        now, tensors = self.now, self.whole()._asdict()
+        counts = {**now.oracles, **now.sent}
+        return Checkpoint(now.t, tensors, self.trace.rows, counts, now.seconds, identity)
 
     def resume(self, saved: Checkpoint, every: int, steps: int) -> None:
         """Go on from a checkpoint of the same run."""
-        self.t = saved.step
-        self.tally.resume(saved.counts, saved.seconds)
         # A row that only marks the end of a shorter run is not one of this run's.
         own = {steps} | {*range(0, saved.step + 1, every)}
         self.trace.rows = [row for row in saved.rows if row["step"] in own]
         parts = (
             self.ranks.scatter_rows(saved.tensors.get(name), part, self.problem.agents)
-            for name, part in self.state._asdict().items()
+            for name, part in self.now.state._asdict().items()
         )
-        self.state = type(self.state)(*parts)
+        oracles = {kind: saved.counts[kind] for kind in ORACLES}
+        self.sent.update({k: n for k, n in saved.counts.items() if k not in oracles})
+        state = type(self.now.state)(*parts)
+        self.now = Tally(saved.step, state, dict(self.sent), oracles, seconds=saved.seconds)
+
+    def _settle(self) -> None:
+        """Count the oracle calls since the last time, and warn of a rank that is slow."""
+        told = self.ranks.gather((self.now.pending, self.now.busy))
+        self.now = self.now.settled([pending for pending, _ in told])
+        for rank, seconds, usual in lagging([busy for _, busy in told]):
+            if self.ranks.rank == 0 and rank not in self.slow:
+                self.slow.add(rank)
+                warnings.warn(
+                    f"rank {rank} is slow: since the last row it computed for {seconds:.1f} s, "
+                    f"the others for {usual:.1f} s. All wait for it; look at its machine",
+                    stacklevel=5,
+                )
 
 
 def _level(level: Level, calls: Counter[str], compiled: bool, batched: bool) -> Level:
@@ -283,7 +311,9 @@ def _fitting(
             f"{name} is centralised and averages exactly, but the network has rho = "
             f"{network.rho:.3g}; leave the network out"
         )
-    algorithm.fits(*(level.W for level in network.levels))
+    if len({id(level.ranks) for level in network.levels}) > 1:
+        raise ValueError("x, y and z are mixed by different processes; give Peers for all or none")
+    algorithm.fits(*network.levels)
     return network
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import ChainMap
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, get_type_hints
 
@@ -14,13 +15,26 @@ from dsbo.hypergrad import Chain, neumann
 from dsbo.schedules import Constant, Schedule, as_schedule
 from dsbo.world import World
 
-Weights = NDArray[np.float64]
 Upper = Annotated[Tensor, "[n, d]"]
 """A variable of the size of x."""
 Lower = Annotated[Tensor, "[n, p]"]
 """A variable of the size of y."""
 UNAVERAGED = Constant(1.0)
 """A moving average that is the newest value."""
+
+
+class Weighted(Protocol):
+    """What an algorithm may know of the network of a level."""
+
+    @property
+    def W(self) -> NDArray[np.float64]:  # noqa: N802
+        """The weights ``[N, N]``; their mean if they vary."""
+        ...
+
+    @property
+    def varies(self) -> bool:
+        """Whether the weights differ from round to round."""
+        ...
 
 
 class State(Protocol):
@@ -109,8 +123,8 @@ class Algorithm:
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name} must be positive and finite, got {value!r}")
 
-    def fits(self, x: Weights, y: Weights, z: Weights) -> None:
-        """Raise a ValueError if the method cannot use the weights ``[N, N]`` of x, y and z."""
+    def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
+        """Raise a ValueError if the method cannot use the networks of x, y and z."""
         if not (x is y is z):
             raise ValueError(
                 f"{type(self).__name__} mixes everything over one graph, but x, y and z have "
@@ -125,6 +139,11 @@ class Algorithm:
         given = {"x": x, "y": y}
         like = {Upper: x, Lower: y}
         kinds = get_type_hints(self.State, include_extras=True)
+        if odd := [name for name, kind in kinds.items() if kind not in like]:
+            raise TypeError(
+                f"{self.State.__name__}.{odd[0]} is annotated as neither Upper nor Lower; annotate "
+                "it so, or write an init of your own"
+            )
         parts = (
             given[name[0]]
             if name in ("x", "y", "x_", "y_")
@@ -140,7 +159,8 @@ class Algorithm:
     def calls(self, d: int, p: int) -> dict[str, float]:
         """Return `cost` as numbers, for x ``[d]`` and y ``[p]`` and chains of full length."""
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
-        names = vars(type(self)) | settings | {"d": d, "p": p, "chain": settings.get("K", 1) - 1}
+        sizes = {"d": d, "p": p, "chain": settings.get("K", 1) - 1}
+        names = ChainMap(sizes, settings, *(dict(vars(cls)) for cls in type(self).__mro__))
         return {key: eval(formula, {}, names) for key, formula in self.cost._asdict().items()}
 
 

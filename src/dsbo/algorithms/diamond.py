@@ -39,9 +39,7 @@ class Tracked(NamedTuple):
 class DIAMOND(Momenta):
     """Decentralized single-timescale method with momentum and gradient tracking.
 
-    For personal lower levels. An iteration sends 2d numbers to each neighbour in one round and
-    costs an agent two gradients of f, two of g, two Jacobian products and twice the Hessian
-    products of a chain.
+    For personal lower levels.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class Network:
         off = self.W - np.diag(np.diag(self.W))
         return int(np.count_nonzero(off))
 
-    def mixer(self, like: Tensor, sent: Counter[str]) -> Mix:
+    def mixer(self, like: Tensor, sent: Counter[str], clock: str = "rounds") -> Mix:
         """Return the mixer for tensors of the dtype and device of ``like``.
 
         Parameters
@@ -85,8 +85,10 @@ class Network:
             Only its dtype and device matter.
         sent : Counter
             ``rounds`` and ``floats`` (numbers sent over all links together) are added to it.
+        clock : str
+            Which count of it says the round of this network.
         """
-        return MatrixMixer(self.weights(like), self.links, sent)
+        return MatrixMixer(self.weights(like), self.links, sent, clock)
 
     def weights(self, like: Tensor) -> Callable[[int], Any]:
         """Return a function: round -> what a tensor ``[N, p]`` is multiplied by from the left."""
@@ -149,8 +151,12 @@ class PerLevel(NamedTuple):
 
     def mixers(self, like: Tensor, sent: Counter[str]) -> tuple[Mix, ...]:
         """Return the mixers of x, y and z; see `Network.mixer`."""
-        made = tuple(network.mixer(like, sent) for network in self.distinct)
-        return made * 3 if len(made) == 1 else made
+        if len(self.distinct) == 1:
+            return (self.x.mixer(like, sent),) * 3
+        clocks = ("rounds of x", "rounds of y", "rounds of z")
+        return tuple(
+            level.mixer(like, sent, clock) for level, clock in zip(self, clocks, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +166,12 @@ class MatrixMixer:
     weights: Callable[[int], Any]
     links: int
     sent: Counter[str]
+    clock: str
 
     def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
         """Return the weights times each of ``rows [N, p]``."""
-        W = self.weights(self.sent["rounds"])
-        self.sent["rounds"] += 1
+        W = self.weights(self.sent[self.clock])
+        self.sent.update({"rounds", self.clock})
         self.sent["floats"] += self.links * sum(row.shape[1] for row in rows)
         return tuple(_mixed(W, row) for row in rows)
 

@@ -30,7 +30,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import FileStore, PrefixStore, rendezvous  # type: ignore[attr-defined]
 
-from dsbo.network.ranks import Ranks, joined
+from dsbo.network.ranks import ALONE, Ranks, here, joined
 from dsbo.network.watch import LISTEN, LONGEST_INTERVAL, PeerLost, Watch
 
 T = TypeVar("T")
@@ -53,11 +53,15 @@ def join(timeout: float = TIMEOUT, device: str = "cpu") -> Iterator[Ranks]:
     ------
     ValueError
         If this process was not started by torchrun, or there is no GPU for it.
+    RuntimeError
+        If this process has joined others already.
     ConnectionError
         If the ranks do not meet.
     PeerLost
         If a rank ends early.
     """
+    if here() is not ALONE:
+        raise RuntimeError("this process has joined others already; leave that `join` first")
     try:
         store, rank, count = next(rendezvous("env://", timeout=timedelta(seconds=timeout)))
     except ValueError as error:
@@ -172,6 +176,8 @@ def spawn(job: Callable[[], T], processes: int, timeout: float = TIMEOUT) -> lis
     Exception
         What a job raised.
     """
+    if processes < 1:
+        raise ValueError(f"processes must be at least 1, got {processes}")
     packed = pickle.dumps(job)
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else None)
@@ -207,8 +213,10 @@ def _work(
         with _group(store, rank, count, timeout, torch.device("cpu"), None):
             # Within the group, so that what is unpacked knows the rank that it belongs to.
             outcome = pickle.loads(packed)(), None
-    except BaseException as error:
+    except Exception as error:
         outcome = None, error
+    except BaseException as error:  # such as sys.exit(), which would end who called spawn, too
+        outcome = None, RuntimeError(f"the job of rank {rank} ended with {error!r}")
     try:
         sent = pickle.dumps(outcome)
         pickle.loads(sent)

@@ -43,8 +43,8 @@ class Peers(Network):
         """Raise a ValueError if other processes were joined since the network was made."""
         if self.ranks is not here():
             raise ValueError(
-                "Peers(W) was made before this process joined others, and holds all agents; "
-                "make it inside `with join():`"
+                "Peers(W) was made before this process joined others, or after it left them; "
+                "make it where it is used, inside or outside `with join():`"
             )
 
     def __reduce__(self) -> tuple[type[Peers], tuple[NDArray[np.float64]]]:
@@ -61,7 +61,7 @@ class Peers(Network):
         part = self.W[by.start : by.stop, of.start : of.stop]
         return [of.start + int(j) for j in np.flatnonzero(part.any(axis=0))]
 
-    def mixer(self, like: Tensor, sent: Counter[str]) -> PeerMixer:  # noqa: ARG002
+    def mixer(self, like: Tensor, sent: Counter[str], clock: str = "") -> PeerMixer:  # noqa: ARG002
         """Return the mixer of this process; it counts what all agents together send."""
         return PeerMixer(self, sent)
 

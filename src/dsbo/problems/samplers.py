@@ -51,7 +51,7 @@ class Minibatch:
 
     def full(self, agents: Tensor) -> Any:
         """Return all rows ``[n, m, …]`` of the agents."""
-        everyone = len(agents) == len(self.data[0])
+        everyone = torch.equal(agents, torch.arange(len(self.data[0]), device=agents.device))
         return self._hand_over(tuple(p if everyone else p[agents] for p in self.data))
 
     def to(self, device: torch.device) -> Minibatch:

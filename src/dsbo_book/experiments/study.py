@@ -62,6 +62,8 @@ class Start(NamedTuple):
     @property
     def arguments(self) -> dict[str, Any]:
         """Every argument of the problem, also those by default."""
+        if self.problem.args:
+            raise ValueError(f"give {self.problem.func.__name__} its arguments by name")
         return {key: told.default for key, told in signature(self.problem).parameters.items()}
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
-from dsbo.algorithms.base import Cost, Lower, Momenta, Upper, Weights
+from dsbo.algorithms.base import Cost, Lower, Momenta, Upper, Weighted
 from dsbo.algorithms.reconstructed.sparkle import extra, require_stable
 from dsbo.schedules import Constant, Schedule
 from dsbo.world import World
@@ -52,7 +52,7 @@ class SLAM(Momenta):
     colour: ClassVar[str] = "#CC79A7"
     cost: ClassVar[Cost] = Cost("d + p", "2", hvps="chain")
 
-    def fits(self, x: Weights, y: Weights, z: Weights) -> None:
+    def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
         """Raise a ValueError, with a remedy, if weights make EXTRA unstable at any step."""
         super().fits(x, y, z)
         require_stable(x, "EXTRA", "x and y")

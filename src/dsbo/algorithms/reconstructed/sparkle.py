@@ -33,9 +33,10 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper, Weights
+from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper, Weighted
 from dsbo.mixing import lambda_min
 from dsbo.schedules import Schedule
 from dsbo.world import Mixer, World
@@ -153,11 +154,11 @@ class SPARKLE(Algorithm):
                 known = ", ".join(STRATEGIES)
                 raise ValueError(f"the {level} strategy {strategy!r} is unknown; take {known}")
 
-    def fits(self, x: Weights, y: Weights, z: Weights) -> None:
+    def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
         """Raise a ValueError, with a remedy, if weights make a strategy unstable at any step."""
         strategies = (self.upper, self.lower, self.auxiliary)
-        for level, strategy, W in zip("xyz", strategies, (x, y, z), strict=True):
-            require_stable(W, strategy, level)
+        for level, strategy, network in zip("xyz", strategies, (x, y, z), strict=True):
+            require_stable(network, strategy, level)
 
     def step(self, t: int, s: Corrected, w: World) -> Corrected:
         """Return the State of iteration t + 1."""
@@ -175,7 +176,7 @@ class SPARKLE(Algorithm):
         return self.State(x, y, z, h, e_x, e_y, e_z)
 
 
-def largest_root(W: Weights, strategy: str) -> float:
+def largest_root(W: NDArray[np.float64], strategy: str) -> float:
     """Return by what a strategy multiplies the slowest disagreement at vanishing steps.
 
     ED and EXTRA: the largest root of r² - 2 λ r + λ over the eigenvalues λ of W but the first;
@@ -188,8 +189,14 @@ def largest_root(W: Weights, strategy: str) -> float:
     return float(max(np.abs(values + split).max(), np.abs(values - split).max()))
 
 
-def require_stable(W: Weights, strategy: str, level: str) -> None:
+def require_stable(network: Weighted, strategy: str, level: str) -> None:
     """Raise a ValueError, with a remedy, if the weights of a level make a strategy unstable."""
+    W = network.W
+    if network.varies and strategy in ("ED", "EXTRA"):
+        raise ValueError(
+            f"{strategy} on {level} is derived for weights that stay, and these change from round "
+            "to round; use ATC-GT, or a network whose weights stay"
+        )
     growth = largest_root(W, strategy)
     if growth < 1 - 1e-9:
         return
