@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from small_experiment import CELLS, start
 
-from dsbo import Trace
+from dsbo import DSOBA, Trace, run
 from dsbo.trace import TraceError
 from dsbo_book.cli import main
 from dsbo_book.experiments import running, stored
@@ -80,6 +80,15 @@ def test_resuming_makes_only_what_is_missing_broken_or_cut_short(tmp_path, ran):
     (tmp_path / f"{stem(STUDY.cells[0])}.safetensors").unlink()  # its x̄ is to be kept
     run_study(of(STUDY, 0, 1), tmp_path, resume=True)
     assert ran == [0, 1, 1, 1, 0]
+
+
+def test_a_checkpoint_of_other_settings_is_not_gone_on_from(tmp_path):
+    checkpoint = tmp_path / ".checkpoints" / stem(STUDY.cells[0])
+    other = STUDY.start(STUDY.cells[1])
+    run(DSOBA(0.5, 0.5, 0.5), other.problem(), other.network, 2, checkpoint=checkpoint)
+    with pytest.warns(UserWarning, match="starts anew: the checkpoint belongs to another run"):
+        (trace,) = run_study(of(STUDY, 0), tmp_path, resume=True)
+    assert [row["step"] for row in trace.rows] == [0, 3, 6]
 
 
 def test_finished_runs_are_not_overwritten_unasked(tmp_path, ran):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
+from dsbo.checkpoint import CheckpointError
 from dsbo.network.peers import over_processes
 from dsbo.network.ranks import ALONE, here
 from dsbo.run import Diverged, run
@@ -122,19 +124,24 @@ def _run_one(
     checkpoint = folder / ".checkpoints" / name
     if not options["resume"] and ranks.rank == 0:
         shutil.rmtree(checkpoint, ignore_errors=True)
+    again = partial(
+        run,
+        start.algorithm,
+        start.problem(),
+        start.network if ranks is ALONE else over_processes(start.network),
+        steps=start.steps,
+        seed=cell["seed"],
+        every=start.every,
+        compile=start.compile,
+        checkpoint=checkpoint,
+        checkpoint_every=max(100, start.steps // 5),
+    )
     try:
-        trace = run(
-            start.algorithm,
-            start.problem(),
-            start.network if ranks is ALONE else over_processes(start.network),
-            steps=start.steps,
-            seed=cell["seed"],
-            every=start.every,
-            compile=start.compile,
-            checkpoint=checkpoint,
-            checkpoint_every=max(100, start.steps // 5),
-            **options,
-        )
+        try:
+            trace = again(**options)
+        except CheckpointError as error:  # as stale as a trace would be
+            warnings.warn(f"{name} starts anew: {error}", stacklevel=2)
+            trace = again(**options | {"resume": False})
     except Diverged as error:
         trace = error.trace
         trace.provenance["diverged"] = {"step": error.step, "variable": error.variable}
