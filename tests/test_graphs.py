@@ -37,32 +37,6 @@ def test_torus_is_regular_with_multiplicities(a, b):
     assert degrees == {2 * (a > 1) + 2 * (b > 1)}
 
 
-def test_torus_neighbours_are_one_step_away_in_a_row_or_a_column():
-    a, b = 3, 4
-    G = graphs.torus(a, b)
-    for i in range(a):
-        for j in range(b):
-            want = {
-                (i + 1) % a * b + j,
-                (i - 1) % a * b + j,
-                i * b + (j + 1) % b,
-                i * b + (j - 1) % b,
-            }
-            assert set(G[i * b + j]) == want
-
-
-def test_one_row_of_a_torus_is_a_ring():
-    for b in (1, 2, 3, 6):
-        assert nx.utils.graphs_equal(
-            graphs.torus(1, b), _unnamed(graphs.ring(b), graphs.torus(1, b))
-        )
-
-
-def _unnamed(G, like):
-    G.graph["name"] = like.graph["name"]
-    return G
-
-
 @pytest.mark.parametrize("m", [0, 1, 2, 3, 4])
 def test_hypercube_neighbours_differ_in_one_bit(m):
     G = graphs.hypercube(m)

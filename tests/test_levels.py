@@ -56,22 +56,6 @@ def test_gradients_and_products_equal_dense_derivatives(setting):
         torch.testing.assert_close((g1[i], g2[i], jv[i], hv[i]), dense, rtol=0, atol=1e-13)
 
 
-def test_gradients_equal_finite_differences(setting):
-    level, x, y, batch, _ = setting
-    g1, g2 = level.grad(x, y, batch)
-    h = 1e-6
-    for k in range(x.shape[1]):
-        e = torch.zeros_like(x)
-        e[:, k] = h
-        slope = (level.value(x + e, y, batch) - level.value(x - e, y, batch)) / (2 * h)
-        torch.testing.assert_close(slope, g1[:, k], rtol=0, atol=1e-8)
-    for k in range(y.shape[1]):
-        e = torch.zeros_like(y)
-        e[:, k] = h
-        slope = (level.value(x, y + e, batch) - level.value(x, y - e, batch)) / (2 * h)
-        torch.testing.assert_close(slope, g2[:, k], rtol=0, atol=1e-8)
-
-
 def test_a_ridge_is_the_loss_plus_its_square(setting):
     level, x, y, batch, v = setting
     ridged = SecondOrder(level.loss, level.x_layout, level.y_layout, "lower", ridge=0.7)

@@ -1,9 +1,6 @@
 """Several processes run the same algorithms to the same numbers."""
 
 import shutil
-import sys
-import time
-from collections import Counter
 from functools import cache, partial
 
 import pytest
@@ -16,7 +13,6 @@ from dsbo.network import OnePeer, spawn
 from dsbo.network.peers import over_processes
 from dsbo_book.experiments.running import run_study
 from dsbo_book.experiments.study import Start, Study
-from dsbo_book.wire import bytes_received
 
 N = 5
 # What one test has computed on some processes another one compares: they share a worker's cache.
@@ -113,38 +109,6 @@ def test_a_run_of_four_processes_goes_on_with_other_numbers_of_them(tmp_path):
     two = partial(everything, Peers, tmp_path / "two", resume=True)
     bitwise(spawn(two, 2, timeout=30)[0], on(0))
     bitwise(everything(Peers, tmp_path / "four", resume=True), on(0))
-
-
-def on_the_wire(dtype, rounds=10):
-    """The bytes that arrived here in some rounds, and those that all processes declare."""
-    network = Peers(lazy_ring(10))
-    mix = network.mixer(torch.zeros(1, dtype=dtype), Counter())
-    x, y = (torch.ones(len(network.held), width, dtype=dtype) for width in (5000, 70))
-    mix(x, y)
-    settled()
-    before = bytes_received()
-    for _ in range(rounds):
-        mix(x, y)
-    settled()
-    after = bytes_received()
-    return after - before, rounds * network.crossings * 5070 * x.element_size()
-
-
-def settled():
-    """Wait until nothing more arrives."""
-    last = -1
-    while last != (last := bytes_received()):
-        time.sleep(0.1)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the bytes of a socket")
-@pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_bytes_at_the_sockets_are_those_declared(processes, dtype):
-    got = spawn(partial(on_the_wire, dtype), processes, timeout=30)
-    (declared,) = {declared for _, declared in got}
-    assert declared == 10 * 2 * processes * 5070 * dtype.itemsize  # a ring: two rows a process
-    assert sum(arrived for arrived, _ in got) == pytest.approx(declared, rel=0.02)
 
 
 def test_a_network_that_is_sent_to_processes_belongs_to_them():

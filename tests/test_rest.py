@@ -4,7 +4,7 @@ import pytest
 import torch
 from cases import STEPS, doubly_stochastic, quadratic
 
-from dsbo import DSOBA, Dense, graphs, mixing, run
+from dsbo import Dense, graphs, mixing
 from dsbo_book.data import synthetic
 from dsbo_book.experiments import rest
 from dsbo_book.problems import logistic_regression
@@ -23,20 +23,6 @@ def test_on_a_quadratic_it_is_the_fixed_point(directed):
     got = rest.dsoba(problem, Dense(W), **STEPS)
     for a, b in zip(got, problem.fixed_point(W, **STEPS), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
-
-
-def test_a_run_on_a_logistic_problem_comes_to_it():
-    problem, network = small(), Dense(mixing.uniform(graphs.ring(4)))
-    steps = {"alpha": 0.5, "beta": 0.3, "gamma": 0.3}
-    want = rest.dsoba(problem, network, **steps)
-    got = run(DSOBA(**steps), problem, network, steps=400, every=400).state
-    before = run(DSOBA(**steps), problem, network, steps=100, every=100).state
-    for a, b, far in zip(want, got, before, strict=False):
-        assert (a - b).norm() < 0.2 * (a - far).norm()
-    w = torch.cat(want, dim=1)
-    scale = torch.tensor([0.5] * 3 + [0.3] * 12, dtype=torch.float64)
-    moved = torch.as_tensor(network.W) @ (w - scale * rest.directions(problem, w))
-    torch.testing.assert_close(moved, w, rtol=0, atol=1e-9)
 
 
 def test_too_few_steps_are_told():

@@ -6,6 +6,8 @@ carry no noise, so of a chain's samples only the length k matters.
 
 import numpy as np
 
+from reference.dsoba import average
+
 
 def estimate(c, i, x, y, noise_x, noise_y, k, K, L, full_sum):
     """Equation (5), each product of the series multiplied out on its own."""
@@ -26,12 +28,9 @@ def diamond(
     """noise(i, t) returns that of the two upper gradients and the lower one, length(i, t) k."""
     N, d = c["p"].shape
     q = c["r"].shape[1]
-    x = [np.zeros(d) for _ in range(N)]
-    y = [np.zeros(q) for _ in range(N)]
+    x, p, u = ([np.zeros(d) for _ in range(N)] for _ in range(3))
+    y, v = ([np.zeros(q) for _ in range(N)] for _ in range(2))
     x_old, y_old = list(x), list(y)
-    p = [np.zeros(d) for _ in range(N)]
-    v = [np.zeros(q) for _ in range(N)]
-    u = [np.zeros(d) for _ in range(N)]
     for t in range(steps):
         new_p, new_v, new_u, new_x, new_y = [], [], [], [], []
         for i in range(N):
@@ -48,12 +47,8 @@ def diamond(
             )
             new_v.append(lower(x[i], y[i]) + (1 - gamma) * (v[i] - lower(x_old[i], y_old[i])))
         for i in range(N):
-            sum_x, sum_u = np.zeros(d), np.zeros(d)
-            for j in range(N):
-                sum_x += W[i, j] * x[j]
-                sum_u += W[i, j] * u[j]
-            new_u.append(sum_u + new_p[i] - p[i] if tracking else new_p[i])
-            new_x.append(sum_x - alpha * new_u[i])
+            new_u.append(average(W, u, i) + new_p[i] - p[i] if tracking else new_p[i])
+            new_x.append(average(W, x, i) - alpha * new_u[i])
             new_y.append(y[i] - beta * new_v[i])
         x_old, y_old = x, y
         x, y, p, v, u = new_x, new_y, new_p, new_v, new_u

@@ -2,24 +2,15 @@
 
 import numpy as np
 
-
-def average(W, rows, i):
-    total = np.zeros_like(rows[i])
-    for j in range(len(rows)):
-        total += W[i, j] * rows[j]
-    return total
+from reference.dsoba import average
 
 
-def madsbo(c, W, alpha, beta, gamma, theta, T_y, T_z, steps, noise, inner, start=None):
+def madsbo(c, W, alpha, beta, gamma, theta, T_y, T_z, steps, noise, inner):
     """noise(i, t) as for dsoba; inner(i, t, K) returns K of its kind for an inner loop."""
     N, d = c["p"].shape
     q = c["r"].shape[1]
-    x = [np.zeros(d) for _ in range(N)]
-    y = [np.zeros(q) for _ in range(N)]
-    z = [np.zeros(q) for _ in range(N)]
-    h = [np.zeros(d) for _ in range(N)]
-    if start is not None:
-        x, y, z, h = (list(part) for part in start)
+    x, h = ([np.zeros(d) for _ in range(N)] for _ in range(2))
+    y, z = ([np.zeros(q) for _ in range(N)] for _ in range(2))
     for t in range(steps):
         lower = [inner(i, t, T_y + T_z)[2] for i in range(N)]
         upper = [inner(i, t, T_z)[1] for i in range(N)]
