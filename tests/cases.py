@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from dsbo import graphs, keys, mixing
-from dsbo.problems import Quadratic
+from dsbo.problems import Problem, Quadratic
 
 STEPS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2}
 
@@ -42,6 +42,25 @@ def t1():
 
 def t2():
     return scalar(a=[0.5, 1, 1.5, 2], c=[1, 0.5, 1, 1.5], e=[-1, 0, 1, 2], t=[4, 1, 0, 1])
+
+
+def tanh_problem(N):
+    """A problem by automatic differentiation, whose batched products depend on the batch."""
+
+    def upper(x, y, batch):
+        a, c = batch
+        return (torch.sigmoid(a @ y) - c).square().mean() + x.square().sum()
+
+    def lower(x, y, batch):
+        a, c = batch
+        return (torch.tanh(a @ y) - c).square().mean() + (x.exp() * y.square()).sum()
+
+    g = torch.Generator().manual_seed(0)
+    a = torch.randn(N, 30, 11, dtype=torch.float64, generator=g)
+    c = torch.rand(N, 30, dtype=torch.float64, generator=g)
+    data = list(zip(a, c, strict=True))
+    start = torch.zeros(11, dtype=torch.float64)
+    return Problem.from_losses(upper, lower, start, start, data, data[::-1], batch=7)
 
 
 def doubly_stochastic(N, seed, directed):

@@ -5,10 +5,10 @@ from functools import cache, partial
 
 import pytest
 import torch
-from cases import equal_to_rounding, lazy_ring, quadratic
+from cases import equal_to_rounding, lazy_ring, quadratic, tanh_problem
 from test_conformance import CASES, weights
 
-from dsbo import Dense, Peers, PerLevel, Problem, Sparse, graphs, mixing, run
+from dsbo import Dense, Peers, PerLevel, Sparse, graphs, mixing, run
 from dsbo.network import OnePeer, spawn
 from dsbo.network.peers import over_processes
 from dsbo_book.experiments.running import run_study
@@ -17,25 +17,6 @@ from dsbo_book.experiments.study import Start, Study
 N = 5
 # What one test has computed on some processes another one compares: they share a worker's cache.
 pytestmark = pytest.mark.xdist_group("peers")
-
-
-def tanh_problem():
-    """A problem by automatic differentiation, whose batched products depend on the batch."""
-
-    def upper(x, y, batch):
-        a, c = batch
-        return (torch.sigmoid(a @ y) - c).square().mean() + x.square().sum()
-
-    def lower(x, y, batch):
-        a, c = batch
-        return (torch.tanh(a @ y) - c).square().mean() + (x.exp() * y.square()).sum()
-
-    g = torch.Generator().manual_seed(0)
-    a = torch.randn(N, 30, 11, dtype=torch.float64, generator=g)
-    c = torch.rand(N, 30, dtype=torch.float64, generator=g)
-    data = list(zip(a, c, strict=True))
-    start = torch.zeros(11, dtype=torch.float64)
-    return Problem.from_losses(upper, lower, start, start, data, data[::-1], batch=7)
 
 
 def settings():
@@ -93,7 +74,7 @@ def test_processes_equal_the_matrix(transport):
 
 def by_autodiff(transport=Peers):
     algorithm, network = CASES["dsoba"].algorithm, transport(weights(CASES["dsoba"], N))
-    return {"tanh": outcome(run(algorithm, tanh_problem(), network, 30, seed=3, every=10))}
+    return {"tanh": outcome(run(algorithm, tanh_problem(N), network, 30, seed=3, every=10))}
 
 
 def test_losses_of_ones_own_have_the_same_bits_on_processes():

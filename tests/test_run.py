@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from cases import STEPS, lazy_ring, quadratic, t1
+from cases import STEPS, lazy_ring, quadratic, t1, tanh_problem
 
 from dsbo import (
     DSOBA,
@@ -22,7 +23,6 @@ from dsbo import (
     Dense,
     Diverged,
     Peers,
-    Problem,
     Sparse,
     mixing,
     run,
@@ -33,36 +33,37 @@ THETA = {**STEPS, "theta": 0.2}
 SMALL = DSOBA(**THETA)
 
 
+def small(problem=None, network=None, **settings):
+    problem = t1() if problem is None else problem
+    network = Dense(lazy_ring(4)) if network is None else network
+    return run(SMALL, problem, network, **settings)
+
+
 def test_rows_are_recorded_at_the_start_every_so_often_and_at_the_end():
-    trace = run(SMALL, t1(), Dense(lazy_ring(4)), steps=25, every=10)
+    trace = small(steps=25, every=np.int64(10))
     assert trace["step"].tolist() == [0, 10, 20, 25]
+    assert len(small(steps=400).rows) == 101
     assert set(trace.rows[0]) >= {
         "seconds", "upper_grads", "lower_grads", "jvps", "hvps", "rounds", "floats",
         "upper_loss", "hypergradient", "consensus_x", "consensus_y",
     }  # fmt: skip
 
 
-def test_by_default_a_hundred_rows_are_recorded():
-    assert len(run(SMALL, t1(), Dense(lazy_ring(4)), steps=400).rows) == 101
-
-
 def test_provenance_tells_what_made_the_rows():
-    W = lazy_ring(4)
-    told = run(SMALL, t1(), Dense(W), steps=3, seed=9).provenance
+    told = small(steps=3, seed=9).provenance
     assert told["algorithm"] == {"name": "DSOBA", **THETA}
     assert told["seed"] == 9
     assert told["steps"] == 3
     assert told["dtype"] == "float64"
     assert told["network"]["rho"] == pytest.approx(0.5)
-    assert told["W"] == W.tolist()
+    assert told["W"] == lazy_ring(4).tolist()
     assert told["device"]["type"] == "cpu"
     assert told["versions"]["torch"] == str(torch.__version__)
     assert json.loads(json.dumps(told)) == told
 
 
 def test_weights_of_many_agents_are_told_by_their_checksum():
-    _, problem = quadratic(N=40)
-    told = run(SMALL, problem, Sparse(lazy_ring(40)), steps=1).provenance
+    told = small(quadratic(N=40)[1], Sparse(lazy_ring(40)), steps=1).provenance
     assert "W" not in told
     assert len(told["network"]["sha256"]) == 64
 
@@ -90,10 +91,6 @@ def test_bad_arguments_are_refused_with_the_value_and_the_remedy(arguments, erro
 def test_a_centralised_algorithm_refuses_a_sparse_graph():
     with pytest.raises(ValueError, match="leave the network out"):
         run(SOBA(**STEPS), t1(), Dense(lazy_ring(4)), steps=1)
-
-
-def test_numpy_integers_are_whole_numbers():
-    assert len(run(SMALL, t1(), Dense(lazy_ring(4)), steps=np.int64(2), every=1).rows) == 3
 
 
 @pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf"), "0.1", True])
@@ -127,22 +124,14 @@ def test_what_sums_in_another_order_does_not_resume_and_says_why(tmp_path, first
 
 
 def test_a_resumed_run_must_be_the_same_run(tmp_path):
-    network = Dense(lazy_ring(4))
-    run(SMALL, t1(), network, steps=5, checkpoint=tmp_path)
+    again = partial(small, checkpoint=tmp_path, resume=True)
+    assert again(steps=5).rows[-1]["step"] == 5  # where there is no checkpoint it starts anew
     with pytest.raises(CheckpointError, match=r"another run: seed was 0, is 1\..*another folder"):
-        run(SMALL, t1(), network, steps=500, every=1, seed=1, checkpoint=tmp_path, resume=True)
+        again(steps=500, every=1, seed=1)
     with pytest.raises(CheckpointError, match=r"every was 1, is 5\. Pass every=1; by default"):
-        run(SMALL, t1(), network, steps=500, checkpoint=tmp_path, resume=True)
+        again(steps=500)
     with pytest.raises(CheckpointError, match="network was"):
-        run(
-            SMALL, t1(), Dense(mixing.average(4)), steps=5, every=1,
-            checkpoint=tmp_path, resume=True,
-        )  # fmt: skip
-
-
-def test_resuming_where_there_is_no_checkpoint_starts_anew(tmp_path):
-    trace = run(SMALL, t1(), Dense(lazy_ring(4)), steps=5, checkpoint=tmp_path / "new", resume=True)
-    assert trace.rows[-1]["step"] == 5
+        again(network=Dense(mixing.average(4)), steps=5, every=1)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +145,7 @@ def test_resuming_where_there_is_no_checkpoint_starts_anew(tmp_path):
     ids=["truncated", "told otherwise", "another bit", "empty"],
 )
 def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
-    run(SMALL, t1(), Dense(lazy_ring(4)), steps=5, checkpoint=tmp_path)
+    small(steps=5, checkpoint=tmp_path)
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
@@ -188,9 +177,7 @@ def test_a_full_disk_costs_the_checkpoint_but_not_the_run(tmp_path, monkeypatch)
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.warns(UserWarning, match="No space left.*goes on without"):
-        trace = run(
-            SMALL, t1(), Dense(lazy_ring(4)), steps=7, checkpoint=tmp_path, checkpoint_every=5
-        )
+        trace = small(steps=7, checkpoint=tmp_path, checkpoint_every=5)
     assert trace.rows[-1]["step"] == 7
     assert not list(tmp_path.iterdir())
 
@@ -228,29 +215,16 @@ def test_a_killed_run_resumes_bitwise(tmp_path):
 
 
 def test_a_progress_bar_is_drawn_when_asked_for(capsys):
-    run(SMALL, t1(), Dense(lazy_ring(4)), steps=3, progress=True)
+    small(steps=3, progress=True)
     quiet = capsys.readouterr().err
     assert "DSOBA" in quiet or quiet == ""  # shorter runs than the delay show nothing
-    run(SMALL, t1(), Dense(lazy_ring(4)), steps=3, progress=False)
+    small(steps=3, progress=False)
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 def test_compiled_derivatives_give_the_same_run():
-    losses = {
-        "upper": lambda x, y, batch: (y - batch).square().mean() + x.square().sum(),
-        "lower": lambda x, y, batch: (torch.tanh(y) - x - batch).square().mean() + y @ y,
-    }
-    rng = torch.Generator().manual_seed(0)
-    shards = [torch.randn(6, 2, dtype=torch.float64, generator=rng) for _ in range(4)]
-    problem = Problem.from_losses(
-        **losses, x0=torch.zeros(2, dtype=torch.float64), y0=torch.zeros(2, dtype=torch.float64),
-        upper_data=shards, lower_data=shards, batch=3,
-    )  # fmt: skip
-    network = Dense(lazy_ring(4))
-    plain, fast = (
-        run(SMALL, problem, network, steps=10, compile=compiled) for compiled in (False, True)
-    )
+    plain, fast = (small(tanh_problem(4), steps=10, compile=how) for how in (False, True))
     for a, b in zip(plain.state, fast.state, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)

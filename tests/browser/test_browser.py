@@ -7,18 +7,16 @@ import re
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from contents import BOOK, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.browser
 
-BOOK = Path(__file__).resolve().parents[2] / "book"
 HTML = BOOK / "_build/html"
 FLAGS = [
     "--headless",
@@ -54,16 +52,7 @@ MARK_THE_FIRST_WORD_OF_EACH_LOOK = """() => {
 RULES_OF_THE_THEME = {"label-content-name-mismatch", "region"}
 
 
-def toc_files(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        own = [node[key] for key in ("root", "file") if key in node]
-        return own + [f for value in node.values() for f in toc_files(value)]
-    if isinstance(node, list):
-        return [f for value in node for f in toc_files(value)]
-    return []
-
-
-PAGES = [*toc_files(yaml.safe_load((BOOK / "_toc.yml").read_text())), "search", "genindex"]
+PAGES = [*(page.stem for page in sources()), "search", "genindex"]
 
 
 class Quiet(SimpleHTTPRequestHandler):
