@@ -56,16 +56,6 @@ def test_random_points_fit_the_assumptions():
     assert at_random(sp.Function("f")(x)) is None
 
 
-@pytest.mark.parametrize("size", [3, 4, 5, 6, 8, 9])
-@pytest.mark.parametrize("share", [sp.Rational(1, 3), sp.Rational(1, 2), sp.Rational(4, 5)])
-def test_circulant_eigenvalues_are_those_of_the_ring(size, share):
-    side = (1 - share) / 2
-    symbolic = circulant_eigenvalue({0: share, 1: side, -1: side}, N, k)
-    want = sorted(float(symbolic.subs({N: size, k: i})) for i in range(size))
-    W = mixing.uniform(graphs.ring(size), self_weight=float(share))
-    np.testing.assert_allclose(np.linalg.eigvalsh(W), want, atol=1e-14)
-
-
 @pytest.mark.parametrize("size", [4, 6, 9, 10])
 def test_circulant_eigenvalues_belong_to_fourier_vectors_of_directed_weights(size):
     W = mixing.uniform(graphs.exponential(size))

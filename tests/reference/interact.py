@@ -19,21 +19,20 @@ def svr_interact(c, W, alpha, beta, K, L, q, steps, noise, inner, **_):
     y, v = ([np.zeros(c["r"].shape[1]) for _ in range(N)] for _ in range(2))
     x_old, y_old = x, y
 
-    def both(i, x, y, noise_x, noise_y, noise_v):
-        own = estimate(c, i, x, y, noise_x, noise_y, 0, K, L, full_sum=True)
-        return own, c["A"][i] @ y - c["B"][i] @ x - c["b"][i] + noise_v
+    def both(i, x, y, draw):
+        return estimate(c, i, x, y, draw, 0, K, L, full_sum=True)
 
     for t in range(steps):
         new_p, new_v, new_u, new_x, new_y = [], [], [], [], []
         for i in range(N):
             if t % q == 0:
                 draws = list(zip(*inner(i, t, q), strict=True))
-                found = [both(i, x[i], y[i], *draw) for draw in draws]
+                found = [both(i, x[i], y[i], draw) for draw in draws]
                 new_p.append(sum(own for own, _ in found) / q)
                 new_v.append(sum(low for _, low in found) / q)
             else:
-                here = both(i, x[i], y[i], *noise(i, t))
-                there = both(i, x_old[i], y_old[i], *noise(i, t))
+                here = both(i, x[i], y[i], noise(i, t))
+                there = both(i, x_old[i], y_old[i], noise(i, t))
                 new_p.append(p[i] + here[0] - there[0])
                 new_v.append(v[i] + here[1] - there[1])
         for i in range(N):

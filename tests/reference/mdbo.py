@@ -19,26 +19,14 @@ def mdbo(
     for t in range(steps):
         new_u, new_v = [], []
         for i in range(N):
-            noise_x, noise_y, noise_v = noise(i, t)
-
-            def upper(x, y, i=i, t=t, noise_x=noise_x, noise_y=noise_y):
-                return estimate(c, i, x, y, noise_x, noise_y, length(i, t), K, L, full_sum)
-
-            def lower(x, y, i=i, noise_v=noise_v):
-                return c["A"][i] @ y - c["B"][i] @ x - c["b"][i] + noise_v
-
+            draw = noise(i, t), length(i, t), K, L, full_sum
+            upper, lower = estimate(c, i, x[i], y[i], *draw)
+            change_u, change_v = np.zeros(d), np.zeros(q)
             if recursive:
-                new_u.append(
-                    (1 - eta) * (u[i] + upper(x[i], y[i]) - upper(x_old[i], y_old[i]))
-                    + eta * upper(x[i], y[i])
-                )
-                new_v.append(
-                    (1 - gamma) * (v[i] + lower(x[i], y[i]) - lower(x_old[i], y_old[i]))
-                    + gamma * lower(x[i], y[i])
-                )
-            else:
-                new_u.append((1 - eta) * u[i] + eta * upper(x[i], y[i]))
-                new_v.append((1 - gamma) * v[i] + gamma * lower(x[i], y[i]))
+                upper_old, lower_old = estimate(c, i, x_old[i], y_old[i], *draw)
+                change_u, change_v = upper - upper_old, lower - lower_old
+            new_u.append((1 - eta) * (u[i] + change_u) + eta * upper)
+            new_v.append((1 - gamma) * (v[i] + change_v) + gamma * lower)
         new_p, new_s, new_x, new_y = [], [], [], []
         for i in range(N):
             new_p.append(average(W, p, i) + new_u[i] - u[i])
