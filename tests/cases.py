@@ -20,9 +20,10 @@ def quadratic(noise=0.0, **kwargs):
     return c, Quadratic(**c, noise=noise)
 
 
-def scalar(a, c, e, t):
-    """Tests T1 and T2: f = (y - t)²/2 + x²/4, g = a (y - c x - e)²/2, without the constants."""
-    a, c, e, t = (torch.tensor(v, dtype=torch.float64) for v in (a, c, e, t))
+def t2():
+    """f = (y - t)²/2 + x²/4 and g = a (y - c x - e)²/2, without the constants."""
+    values = [0.5, 1, 1.5, 2], [1, 0.5, 1, 1.5], [-1, 0, 1, 2], [4, 1, 0, 1]
+    a, c, e, t = torch.tensor(values, dtype=torch.float64)
     one = torch.ones(len(a), 1, 1, dtype=torch.float64)
     return Quadratic(
         P=0.5 * one,
@@ -34,14 +35,6 @@ def scalar(a, c, e, t):
         B=(a * c)[:, None, None],
         b=(a * e)[:, None],
     )
-
-
-def t1():
-    return scalar(a=[1, 1, 1, 1], c=[1, 1, 1, 1], e=[-1, 0, 1, 2], t=[3, 1, -1, 1])
-
-
-def t2():
-    return scalar(a=[0.5, 1, 1.5, 2], c=[1, 0.5, 1, 1.5], e=[-1, 0, 1, 2], t=[4, 1, 0, 1])
 
 
 def tanh_problem(N):

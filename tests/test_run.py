@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import STEPS, lazy_ring, quadratic, t1, tanh_problem
+from cases import STEPS, lazy_ring, quadratic, t2, tanh_problem
 
 from dsbo import (
     DSOBA,
@@ -34,7 +34,7 @@ SMALL = DSOBA(**THETA)
 
 
 def small(problem=None, network=None, **settings):
-    problem = t1() if problem is None else problem
+    problem = t2() if problem is None else problem
     network = Dense(lazy_ring(4)) if network is None else network
     return run(SMALL, problem, network, **settings)
 
@@ -85,12 +85,12 @@ def test_weights_of_many_agents_are_told_by_their_checksum():
 )
 def test_bad_arguments_are_refused_with_the_value_and_the_remedy(arguments, error, says):
     with pytest.raises(error, match=says):
-        run(SMALL, t1(), **{"network": Dense(lazy_ring(4)), "steps": 1, **arguments})
+        run(SMALL, t2(), **{"network": Dense(lazy_ring(4)), "steps": 1, **arguments})
 
 
 def test_a_centralised_algorithm_refuses_a_sparse_graph():
     with pytest.raises(ValueError, match="leave the network out"):
-        run(SOBA(**STEPS), t1(), Dense(lazy_ring(4)), steps=1)
+        run(SOBA(**STEPS), t2(), Dense(lazy_ring(4)), steps=1)
 
 
 @pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf"), "0.1", True])
@@ -104,7 +104,7 @@ def test_a_diverging_run_names_step_and_variable_and_keeps_its_trace(tmp_path):
     network = Dense(lazy_ring(4))
     with pytest.raises(Diverged, match=r"not finite after step \d+.*smaller steps") as caught:
         run(
-            DSOBA(alpha=0.1, beta=1e200, gamma=0.1), t1(), network, steps=50, every=1,
+            DSOBA(alpha=0.1, beta=1e200, gamma=0.1), t2(), network, steps=50, every=1,
             checkpoint=tmp_path,
         )  # fmt: skip
     error = caught.value
@@ -117,10 +117,10 @@ def test_a_diverging_run_names_step_and_variable_and_keeps_its_trace(tmp_path):
 @pytest.mark.parametrize(("first", "second"), [(Dense, Peers), (Peers, Sparse)])
 def test_what_sums_in_another_order_does_not_resume_and_says_why(tmp_path, first, second):
     algorithm = SPARKLE(alpha=0.01, beta=0.1, gamma=0.1)
-    run(algorithm, t1(), first(lazy_ring(4)), steps=5, checkpoint=tmp_path)
+    run(algorithm, t2(), first(lazy_ring(4)), steps=5, checkpoint=tmp_path)
     said = f"not bitwise: resume with {first.__name__}, or give another folder"
     with pytest.raises(CheckpointError, match=said):
-        run(algorithm, t1(), second(lazy_ring(4)), steps=9, checkpoint=tmp_path, resume=True)
+        run(algorithm, t2(), second(lazy_ring(4)), steps=9, checkpoint=tmp_path, resume=True)
 
 
 def test_a_resumed_run_must_be_the_same_run(tmp_path):
@@ -166,7 +166,7 @@ def test_an_iteration_that_is_interrupted_counts_for_nothing(tmp_path):
             return s
 
     with pytest.raises(KeyboardInterrupt):
-        run(Impatient(**STEPS), t1(), Dense(lazy_ring(4)), 20, every=5, checkpoint=tmp_path)
+        run(Impatient(**STEPS), t2(), Dense(lazy_ring(4)), 20, every=5, checkpoint=tmp_path)
     saved = Checkpoint.read(tmp_path)
     assert (saved.step, saved.counts["rounds"], saved.counts["hvps"]) == (7, 7, 7)
 

@@ -32,6 +32,7 @@ SHOTS = BOOK / "_build/screenshots"
 LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
 # Rules about colours take long, so they are asked of one word of each look alone.
 COLOURS = ("color-contrast", "link-in-text-block")
+ALL_BUT_COLOURS = {"rules": {name: {"enabled": False} for name in COLOURS}}
 MARK_THE_FIRST_WORD_OF_EACH_LOOK = """() => {
   const clear = style => /^rgba\\(.*, 0\\)$/.test(style.backgroundColor);
   const seen = new Set();
@@ -149,17 +150,10 @@ def test_page_is_whole_and_accessible(chromium: Any, site: str, name: str, look:
             assert len(alt.split()) >= 3, f"{source} has the alt text {alt!r}"
             assert not re.search(r"\.(svg|png|jpe?g)$|^_images/", alt)
 
-        found = {} if look == "dark" else violations(page, rules(False))
+        found = {} if look == "dark" else violations(page, ALL_BUT_COLOURS)
         if look != "phone":
             found |= colours(page)
         assert not {k: v for k, v in found.items() if k not in RULES_OF_THE_THEME}
-
-
-def rules(wanted: bool) -> dict[str, Any]:
-    """The rules about colours alone, or all others."""
-    if wanted:
-        return {"runOnly": COLOURS}
-    return {"rules": {name: {"enabled": False} for name in COLOURS}}
 
 
 def violations(page: Any, options: dict[str, Any], context: Any = None) -> dict[str, list[str]]:
@@ -174,7 +168,7 @@ def violations(page: Any, options: dict[str, Any], context: Any = None) -> dict[
 def colours(page: Any) -> dict[str, list[str]]:
     """What the rules about colours find."""
     page.evaluate(MARK_THE_FIRST_WORD_OF_EACH_LOOK)
-    return violations(page, rules(True), {"include": [["[data-first]"]]})
+    return violations(page, {"runOnly": COLOURS}, {"include": [["[data-first]"]]})
 
 
 @pytest.mark.parametrize("place", ["article p", "article pre .nn", "article td", "article h2"])
