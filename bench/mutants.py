@@ -193,7 +193,7 @@ MUTANTS = (
         (FAULTS + "what_one_rank_cannot_go_on_with_ends_all_with_the_whole_trace",),
     ),
     Mutant(
-        "run: ranks do not compare their seeds", RUN,
+        "run: ranks do not compare their seeds", "src/dsbo/arguments.py",
         "[key for key in first if other", '[key for key in first if key != "seed" and other',
         (FAULTS + "ranks_with_other_settings_are_refused",),
     ),

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from dsbo import graphs, keys, mixing
-from dsbo.problems import Quadratic
+from dsbo.problems import Problem, Quadratic
 
 STEPS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2}
 
@@ -20,9 +20,10 @@ def quadratic(noise=0.0, **kwargs):
     return c, Quadratic(**c, noise=noise)
 
 
-def scalar(a, c, e, t):
-    """Tests T1 and T2: f = (y - t)²/2 + x²/4, g = a (y - c x - e)²/2, without the constants."""
-    a, c, e, t = (torch.tensor(v, dtype=torch.float64) for v in (a, c, e, t))
+def t2():
+    """f = (y - t)²/2 + x²/4 and g = a (y - c x - e)²/2, without the constants."""
+    values = [0.5, 1, 1.5, 2], [1, 0.5, 1, 1.5], [-1, 0, 1, 2], [4, 1, 0, 1]
+    a, c, e, t = torch.tensor(values, dtype=torch.float64)
     one = torch.ones(len(a), 1, 1, dtype=torch.float64)
     return Quadratic(
         P=0.5 * one,
@@ -36,12 +37,23 @@ def scalar(a, c, e, t):
     )
 
 
-def t1():
-    return scalar(a=[1, 1, 1, 1], c=[1, 1, 1, 1], e=[-1, 0, 1, 2], t=[3, 1, -1, 1])
+def tanh_problem(N):
+    """A problem by automatic differentiation, whose batched products depend on the batch."""
 
+    def upper(x, y, batch):
+        a, c = batch
+        return (torch.sigmoid(a @ y) - c).square().mean() + x.square().sum()
 
-def t2():
-    return scalar(a=[0.5, 1, 1.5, 2], c=[1, 0.5, 1, 1.5], e=[-1, 0, 1, 2], t=[4, 1, 0, 1])
+    def lower(x, y, batch):
+        a, c = batch
+        return (torch.tanh(a @ y) - c).square().mean() + (x.exp() * y.square()).sum()
+
+    g = torch.Generator().manual_seed(0)
+    a = torch.randn(N, 30, 11, dtype=torch.float64, generator=g)
+    c = torch.rand(N, 30, dtype=torch.float64, generator=g)
+    data = list(zip(a, c, strict=True))
+    start = torch.zeros(11, dtype=torch.float64)
+    return Problem.from_losses(upper, lower, start, start, data, data[::-1], batch=7)
 
 
 def doubly_stochastic(N, seed, directed):

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
@@ -25,15 +26,16 @@ def records(path):
     return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
 
 
+def told(text, error=None, tol=None, ok=True):
+    return [{"text": text, "kind": "claim", "error": error, "tol": tol, "ok": ok}]
+
+
 HOLDS = [
-    (0.1 + 0.2, 0.3, 1e-15),
-    (np.array([1.0, 2.0]), [1.0, 2.0 + 1e-10], 1e-9),
     (torch.tensor([1.0, 2.0]), np.array([1.0, 2.0]), 1e-6),
     (torch.tensor([1.0], dtype=torch.bfloat16, requires_grad=True), 1, 1e-6),
     (np.zeros((3, 3)), 0.0, 1e-12),
     (1 + 1j, 1 + 1.0000001j, 1e-3),
     (np.float32(0.5), sp.Rational(1, 2), 1e-8),
-    (sp.cos(sp.pi / 5), np.cos(np.pi / 5), 1e-14),
     (sp.Matrix([[sp.sqrt(2), 1]]), np.array([[2**0.5, 1.0]]), 1e-14),
     (3, 3.0, 1e-9),
 ]
@@ -44,67 +46,51 @@ def test_a_float_claim_holds_within_its_tolerance(got, want, tol, book):
     result = claim("equal", got, want, tol=tol)
     assert result.ok
     assert result.error < tol
-    assert records(book) == [
-        {"text": "equal", "kind": "claim", "error": result.error, "tol": tol, "ok": True}
-    ]
+    assert records(book) == told("equal", result.error, tol)
 
 
 def test_a_failing_claim_raises_and_is_recorded(book):
     with pytest.raises(ClaimError, match=r"✗ a wrong one .*\|error\| 0.5 ≥ 0.1; got 1.5, want 1"):
         claim("a wrong one", got=1.5, want=1.0, tol=0.1)
-    assert records(book) == [
-        {"text": "a wrong one", "kind": "claim", "error": 0.5, "tol": 0.1, "ok": False}
-    ]
+    assert records(book) == told("a wrong one", 0.5, 0.1, False)
     assert issubclass(ClaimError, AssertionError)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), np.array([1.0, np.nan])])
-@pytest.mark.parametrize("state", [claim, refuted])
+@pytest.mark.parametrize("state", [partial(claim, tol=0.1), partial(refuted, margin=0.1)])
 def test_what_is_not_finite_neither_holds_nor_refutes(state, bad, book):
-    how = {"tol": 0.1} if state is claim else {"margin": 0.1}
     with pytest.raises(ClaimError, match="not finite"):
-        state("not a number", bad, np.ones_like(bad), **how)
+        state("not a number", bad, np.ones_like(bad))
     assert records(book)[0]["ok"] is False
     assert records(book)[0]["error"] is None
 
 
-@pytest.mark.parametrize("tol", [0, -1e-8, float("nan"), float("inf")])
-def test_tolerances_must_be_positive(tol):
-    with pytest.raises(ValueError, match=r"tol = .* is not a positive number; give one"):
-        claim("equal", 1.0, 1.0, tol=tol)
-    with pytest.raises(ValueError, match=r"margin = .* is not a positive number; give one"):
-        refuted("equal", 1.0, 2.0, margin=tol)
+NO_TOLERANCES = (0, -1e-8, float("nan"), float("inf"))
+PLAIN = (1.0, 2.0)
+SHAPES = ((np.ones(3), np.ones(2)), (1.0, np.ones(1)), (np.ones((2, 2)), np.ones(2)))
+TINY = ([0.9e-3, 0.0], np.array([1e-3, 0.0]))
+REFUSED = [
+    *((claim, PLAIN, {"tol": t}, "tol = .* is not a positive number") for t in NO_TOLERANCES),
+    *((refuted, PLAIN, {"margin": t}, "margin = .* is not a posit") for t in NO_TOLERANCES),
+    (claim, PLAIN, {}, "floats are equal up to a tol; give one: claim"),
+    (refuted, PLAIN, {}, "give one: refuted"),
+    *((claim, TINY, {"tol": tol}, "as large as want itself") for tol in (1e-3, 1.0)),
+    *((claim, pair, {"tol": 0.1}, "got has shape .*; compare like with like") for pair in SHAPES),
+    *((refuted, pair, {"margin": 0.1}, "got has shape .*; compare") for pair in SHAPES),
+    (claim, (sp.Matrix([x, y]), sp.Matrix([[x, y]])), {}, "got has shape"),
+    (claim, (np.ones(0), np.ones(0)), {"tol": 0.1}, "nothing to compare"),
+    (claim, ("a", "b"), {"tol": 0.1}, "cannot compare"),
+    (claim, (True, True), {"tol": 0.1}, "neither tol nor margin"),
+    (claim, (4,), {}, "give want"),
+]
 
 
-def test_floats_need_a_tolerance():
-    with pytest.raises(ValueError, match=r"floats are equal up to a tol; give one: claim"):
-        claim("equal", 1.0, 1.0)
-    with pytest.raises(ValueError, match="give one: refuted"):
-        refuted("equal", 1.0, 2.0)
-
-
-@pytest.mark.parametrize("tol", [1e-3, 1.0])
-def test_a_tolerance_as_large_as_want_says_nothing(tol):
-    with pytest.raises(ValueError, match="as large as want itself"):
-        claim("small", [0.9e-3, 0.0], np.array([1e-3, 0.0]), tol=tol)
-
-
-@pytest.mark.parametrize(
-    ("got", "want"), [(np.ones(3), np.ones(2)), (1.0, np.ones(1)), (np.ones((2, 2)), np.ones(2))]
-)
-@pytest.mark.parametrize("state", [claim, refuted])
-def test_shapes_must_agree(state, got, want, book):
-    how = {"tol": 0.1} if state is claim else {"margin": 0.1}
-    with pytest.raises(ValueError, match=r"got has shape .*; compare like with like"):
-        state("shapes", got, want, **how)
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_claimed_is_refused_and_not_recorded(case, book):
+    state, given, how, message = case
+    with pytest.raises(ValueError, match=message):
+        state("a claim", *given, **how)
     assert not book.exists()
-
-
-def test_nothing_is_not_compared():
-    with pytest.raises(ValueError, match="nothing to compare"):
-        claim("empty", np.ones(0), np.ones(0), tol=0.1)
-    with pytest.raises(ValueError, match="cannot compare"):
-        claim("words", "a", "b", tol=0.1)
 
 
 SYMBOLIC = [
@@ -119,9 +105,7 @@ SYMBOLIC = [
 @pytest.mark.parametrize(("got", "want"), SYMBOLIC)
 def test_a_symbolic_claim_holds_if_the_difference_simplifies_to_zero(got, want, book):
     assert claim("identity", got, want).ok
-    assert records(book) == [
-        {"text": "identity", "kind": "claim", "error": None, "tol": None, "ok": True}
-    ]
+    assert records(book) == told("identity")
     with pytest.raises(ClaimError, match="does not clearly differ"):
         refuted("identity", got, want)
 
@@ -131,8 +115,6 @@ def test_a_symbolic_claim_fails_if_the_difference_does_not_vanish():
         claim("off by one", x**2, x**2 + 1)
     assert refuted("off by one", x**2, x**2 + 1).ok
     assert refuted("dropped sign", sp.Matrix([x, y]), sp.Matrix([x, -y])).ok
-    with pytest.raises(ValueError, match="got has shape"):
-        claim("shapes", sp.Matrix([x, y]), sp.Matrix([[x, y]]))
 
 
 def test_truth_values_are_claimed_as_they_are(book):
@@ -144,8 +126,6 @@ def test_truth_values_are_claimed_as_they_are(book):
     assert refuted("no", 1 > 2).ok
     with pytest.raises(ClaimError):
         claim("no", 1 > 2)
-    with pytest.raises(ValueError, match="neither tol nor margin"):
-        claim("yes", True, True, tol=0.1)
     assert [r["ok"] for r in records(book)] == [True] * 6 + [False]
 
 
@@ -155,8 +135,6 @@ def test_integers_are_equal_or_not():
     assert refuted("count", 4, 5).ok
     with pytest.raises(ClaimError):
         claim("count", 4, 5)
-    with pytest.raises(ValueError, match="give want"):
-        claim("forgot want", 4)
 
 
 def test_a_refutation_needs_its_margin():
@@ -175,16 +153,13 @@ def test_a_claim_is_shown_as_one_line():
     assert shown == '<p class="claim">✓ a &lt; b <code>|error| 0.5 &lt; 1</code></p>'
 
 
-def test_the_page_is_recorded_where_it_is_known(book, monkeypatch):
+def test_the_page_is_recorded_and_nothing_without_a_file(book, monkeypatch):
     monkeypatch.setenv("DSBO_PAGE", "mixing")
     claim("yes", True)
-    assert records(book)[0]["page"] == "mixing"
-
-
-def test_nothing_is_written_where_no_file_is_named(book, monkeypatch):
     monkeypatch.delenv("DSBO_CLAIMS")
     claim("yes", True)
-    assert not book.exists()
+    (told,) = records(book)
+    assert told["page"] == "mixing"
 
 
 def test_claims_made_side_by_side_keep_their_lines(book):

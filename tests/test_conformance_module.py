@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from cases import lazy_ring, quadratic
+from cases import STEPS, lazy_ring, quadratic
 
 from dsbo import DSOBA, Algorithm, Dense, Problem, conformance, run
 
 W = lazy_ring(5)
-STEPS = {"alpha": 0.1, "beta": 0.2, "gamma": 0.2}
 
 
 @dataclass(frozen=True)

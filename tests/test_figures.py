@@ -18,7 +18,6 @@ from dsbo_book.experiments import (
     logistic,
     meta,
     networks,
-    nonlinear,
     sparkle,
     tasks,
     tuning,
@@ -74,13 +73,6 @@ def test_momentum_keeps_the_printed_weights():
             assert made.eta(999) == pytest.approx(0.1 * 10**2 * 1000 ** (-2 / 3))
             assert made.alpha(6) == pytest.approx(alpha / 2)
             assert made.beta(6) == pytest.approx(beta / 2)
-
-
-def test_the_four_graphs_are_ordered_as_the_slides_say():
-    rho = [networks.regular(g, 10, cleaning.SELF_WEIGHT).rho for g in cleaning.GRAPHS]
-    assert rho == sorted(rho)
-    assert rho[0] == pytest.approx(0, abs=1e-12)
-    assert rho[1:] == pytest.approx([0.6, 0.7236, 0.9618], abs=1e-4)
 
 
 def test_an_agents_clean_samples_look_like_its_training_samples():
@@ -148,14 +140,6 @@ def test_a_drawn_problem_is_the_same_for_the_same_seed_and_has_all_agents():
     assert torch.equal(task.lower.data[0], again.lower.data[0])
     assert (task.agents, task.d, task.p) == (20, 60, 180)
     assert len(task.unseen["test"][0]) == 10_000
-
-
-def test_quick_runs_of_the_transient_do_what_they_say(tmp_path):
-    quick = nonlinear.STUDIES["quick"]
-    for made in run_study(Study(quick.cells[:2], quick.start), tmp_path, progress=False):
-        assert len(made.rows) == 33
-        assert made["step"][-1] == 64
-        assert np.isfinite(made["stationarity"]).all()
 
 
 @pytest.mark.parametrize("method", complexity.METHODS)

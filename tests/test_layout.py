@@ -48,20 +48,6 @@ def test_no_module_is_longer_than_three_hundred_lines() -> None:
     assert {name: n for name, n in lengths.items() if n > 300} == {}
 
 
-def test_no_line_of_a_code_cell_scrolls() -> None:
-    long = []
-    for page in BOOK.glob("*.md"):
-        fence = None
-        for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
-            if fence is None and (opened := re.match(r"(`{3,})\{code-cell\}", line)):
-                fence = opened[1]
-            elif fence is not None and line.startswith(fence):
-                fence = None
-            elif fence is not None and len(line) > 75:
-                long.append(f"{page.name}:{number}")
-    assert not long
-
-
 def test_actions_are_pinned_to_a_commit() -> None:
     for workflow in (ROOT / ".github/workflows").glob("*.yml"):
         for job in yaml.safe_load(workflow.read_text())["jobs"].values():

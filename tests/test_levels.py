@@ -37,6 +37,16 @@ def setting():
     return level, randn(N, len(x)), randn(N, len(y)), batch, randn(N, len(y))
 
 
+def same(level, other, *point):
+    """Whether two levels have the same value and derivatives."""
+    *without, _ = point
+    torch.testing.assert_close(level.value(*without), other.value(*without))
+    torch.testing.assert_close(level.grad(*without), other.grad(*without))
+    for product in ("grad_hess", "jac", "hess"):
+        got, want = (getattr(one, product)(*point) for one in (level, other))
+        torch.testing.assert_close(got, want)
+
+
 def one_agent(level, i, batch):
     part = tuple(b[i] for b in batch)
     return lambda x, y: level.loss(level.x_layout.split(x), level.y_layout.split(y), part)
@@ -56,22 +66,6 @@ def test_gradients_and_products_equal_dense_derivatives(setting):
         torch.testing.assert_close((g1[i], g2[i], jv[i], hv[i]), dense, rtol=0, atol=1e-13)
 
 
-def test_gradients_equal_finite_differences(setting):
-    level, x, y, batch, _ = setting
-    g1, g2 = level.grad(x, y, batch)
-    h = 1e-6
-    for k in range(x.shape[1]):
-        e = torch.zeros_like(x)
-        e[:, k] = h
-        slope = (level.value(x + e, y, batch) - level.value(x - e, y, batch)) / (2 * h)
-        torch.testing.assert_close(slope, g1[:, k], rtol=0, atol=1e-8)
-    for k in range(y.shape[1]):
-        e = torch.zeros_like(y)
-        e[:, k] = h
-        slope = (level.value(x, y + e, batch) - level.value(x, y - e, batch)) / (2 * h)
-        torch.testing.assert_close(slope, g2[:, k], rtol=0, atol=1e-8)
-
-
 def test_a_ridge_is_the_loss_plus_its_square(setting):
     level, x, y, batch, v = setting
     ridged = SecondOrder(level.loss, level.x_layout, level.y_layout, "lower", ridge=0.7)
@@ -80,10 +74,7 @@ def test_a_ridge_is_the_loss_plus_its_square(setting):
         return loss(x, y, batch) + 0.7 * sum((part**2).sum() for part in y.values())
 
     typed = SecondOrder(squared, level.x_layout, level.y_layout, "lower")
-    torch.testing.assert_close(ridged.value(x, y, batch), typed.value(x, y, batch))
-    torch.testing.assert_close(ridged.grad(x, y, batch), typed.grad(x, y, batch))
-    torch.testing.assert_close(ridged.grad_hess(x, y, batch, v), typed.grad_hess(x, y, batch, v))
-    torch.testing.assert_close(ridged.hess(x, y, batch, v), typed.hess(x, y, batch, v))
+    same(ridged, typed, x, y, batch, v)
 
 
 def test_first_order_errors_fall_like_delta_and_delta_squared(setting):
@@ -116,15 +107,10 @@ def test_first_order_products_with_zero_are_zero(setting):
 
 
 def test_one_product_alone_is_that_of_the_pair(setting):
-    level, x, y, batch, v = setting
-    _, _, jv, hv = level.grad_hess(x, y, batch, v)
-    torch.testing.assert_close(level.jac(x, y, batch, v), jv)
-    torch.testing.assert_close(level.hess(x, y, batch, v), hv)
-    for central in (False, True):
-        first = FirstOrder(level, central=central)
-        _, _, jv, hv = first.grad_hess(x, y, batch, v)
-        assert torch.equal(first.jac(x, y, batch, v), jv)
-        assert torch.equal(first.hess(x, y, batch, v), hv)
+    level, *point = setting
+    for one in (level, FirstOrder(level), FirstOrder(level, central=True)):
+        *_, jv, hv = one.grad_hess(*point)
+        torch.testing.assert_close((one.jac(*point), one.hess(*point)), (jv, hv))
 
 
 def test_calls_are_counted_by_kind(setting):
@@ -163,8 +149,4 @@ def test_the_closed_form_of_quadratics_equals_automatic_differentiation():
     x = torch.randn(5, 3, dtype=torch.float64, generator=g)
     y, v = torch.randn(2, 5, 4, dtype=torch.float64, generator=g)
     batch = problem.upper([keys.generator(0, i, 0, 0) for i in range(5)], problem.everyone())
-    torch.testing.assert_close(problem.f.value(x, y, batch), auto.value(x, y, batch))
-    torch.testing.assert_close(problem.f.grad(x, y, batch), auto.grad(x, y, batch))
-    torch.testing.assert_close(problem.f.grad_hess(x, y, batch, v), auto.grad_hess(x, y, batch, v))
-    torch.testing.assert_close(problem.f.jac(x, y, batch, v), auto.jac(x, y, batch, v))
-    torch.testing.assert_close(problem.f.hess(x, y, batch, v), auto.hess(x, y, batch, v))
+    same(problem.f, auto, x, y, batch, v)

@@ -9,35 +9,20 @@ import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jupytext
 import pytest
-import yaml
+from contents import BOOK, sources
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-BOOK = Path(__file__).resolve().parents[1] / "book"
 CLAIMS = BOOK / "_build/claims"
 PROJECT = tomllib.loads((BOOK.parent / "pyproject.toml").read_text("utf-8"))["project"]
 CELL_TIMEOUT = int(os.environ.get("DSBO_CELL_TIMEOUT", "300"))
-
-
-def toc_files(node: Any) -> list[str]:
-    """Every ``file`` and ``root`` named anywhere in the table of contents."""
-    if isinstance(node, dict):
-        own = [node[key] for key in ("root", "file") if key in node]
-        return own + [f for value in node.values() for f in toc_files(value)]
-    if isinstance(node, list):
-        return [f for value in node for f in toc_files(value)]
-    return []
-
-
-def sources() -> list[Path]:
-    return [BOOK / f"{e}.md" for e in toc_files(yaml.safe_load((BOOK / "_toc.yml").read_text()))]
 
 
 def read(path: Path) -> NotebookNode:

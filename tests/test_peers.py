@@ -1,45 +1,22 @@
 """Several processes run the same algorithms to the same numbers."""
 
 import shutil
-import sys
-import time
-from collections import Counter
 from functools import cache, partial
 
 import pytest
 import torch
-from cases import equal_to_rounding, lazy_ring, quadratic
+from cases import equal_to_rounding, lazy_ring, quadratic, tanh_problem
 from test_conformance import CASES, weights
 
-from dsbo import Dense, Peers, PerLevel, Problem, Sparse, graphs, mixing, run
+from dsbo import Dense, Peers, PerLevel, Sparse, graphs, mixing, run
 from dsbo.network import OnePeer, spawn
 from dsbo.network.peers import over_processes
 from dsbo_book.experiments.running import run_study
 from dsbo_book.experiments.study import Start, Study
-from dsbo_book.wire import bytes_received
 
 N = 5
 # What one test has computed on some processes another one compares: they share a worker's cache.
 pytestmark = pytest.mark.xdist_group("peers")
-
-
-def tanh_problem():
-    """A problem by automatic differentiation, whose batched products depend on the batch."""
-
-    def upper(x, y, batch):
-        a, c = batch
-        return (torch.sigmoid(a @ y) - c).square().mean() + x.square().sum()
-
-    def lower(x, y, batch):
-        a, c = batch
-        return (torch.tanh(a @ y) - c).square().mean() + (x.exp() * y.square()).sum()
-
-    g = torch.Generator().manual_seed(0)
-    a = torch.randn(N, 30, 11, dtype=torch.float64, generator=g)
-    c = torch.rand(N, 30, dtype=torch.float64, generator=g)
-    data = list(zip(a, c, strict=True))
-    start = torch.zeros(11, dtype=torch.float64)
-    return Problem.from_losses(upper, lower, start, start, data, data[::-1], batch=7)
 
 
 def settings():
@@ -97,7 +74,7 @@ def test_processes_equal_the_matrix(transport):
 
 def by_autodiff(transport=Peers):
     algorithm, network = CASES["dsoba"].algorithm, transport(weights(CASES["dsoba"], N))
-    return {"tanh": outcome(run(algorithm, tanh_problem(), network, 30, seed=3, every=10))}
+    return {"tanh": outcome(run(algorithm, tanh_problem(N), network, 30, seed=3, every=10))}
 
 
 def test_losses_of_ones_own_have_the_same_bits_on_processes():
@@ -113,38 +90,6 @@ def test_a_run_of_four_processes_goes_on_with_other_numbers_of_them(tmp_path):
     two = partial(everything, Peers, tmp_path / "two", resume=True)
     bitwise(spawn(two, 2, timeout=30)[0], on(0))
     bitwise(everything(Peers, tmp_path / "four", resume=True), on(0))
-
-
-def on_the_wire(dtype, rounds=10):
-    """The bytes that arrived here in some rounds, and those that all processes declare."""
-    network = Peers(lazy_ring(10))
-    mix = network.mixer(torch.zeros(1, dtype=dtype), Counter())
-    x, y = (torch.ones(len(network.held), width, dtype=dtype) for width in (5000, 70))
-    mix(x, y)
-    settled()
-    before = bytes_received()
-    for _ in range(rounds):
-        mix(x, y)
-    settled()
-    after = bytes_received()
-    return after - before, rounds * network.crossings * 5070 * x.element_size()
-
-
-def settled():
-    """Wait until nothing more arrives."""
-    last = -1
-    while last != (last := bytes_received()):
-        time.sleep(0.1)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the bytes of a socket")
-@pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_bytes_at_the_sockets_are_those_declared(processes, dtype):
-    got = spawn(partial(on_the_wire, dtype), processes, timeout=30)
-    (declared,) = {declared for _, declared in got}
-    assert declared == 10 * 2 * processes * 5070 * dtype.itemsize  # a ring: two rows a process
-    assert sum(arrived for arrived, _ in got) == pytest.approx(declared, rel=0.02)
 
 
 def test_a_network_that_is_sent_to_processes_belongs_to_them():

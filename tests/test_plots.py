@@ -3,9 +3,12 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
 from dsbo import Trace
 from dsbo_book import plots
+
+mpl.use("agg")
 
 
 def traces():
@@ -18,7 +21,6 @@ def traces():
 
 
 def test_runs_that_differ_in_the_seed_alone_make_one_line_with_a_band():
-    mpl.use("agg")
     plots.apply_style()
     fig = plots.overview(traces())
     (ax,) = fig.axes
@@ -30,7 +32,6 @@ def test_runs_that_differ_in_the_seed_alone_make_one_line_with_a_band():
 
 
 def test_a_run_of_ones_own_can_be_plotted():
-    mpl.use("agg")
     own = Trace([{"step": 0, "loss": 1.0}, {"step": 1, "loss": 0.5}], {"algorithm": {"name": "X"}})
     fig = plots.overview([own])
     assert fig.axes[0].lines[0].get_label() == "X"
@@ -40,19 +41,19 @@ def test_a_run_of_ones_own_can_be_plotted():
     plots.style()
 
 
-def test_a_legend_says_the_edge_probability_of_a_random_graph():
-    rows = [{"step": 0, "loss": 1.0}]
-    told = [{"method": "DIAMOND", "edge": edge, "seed": 0} for edge in (0.3, 0.5)]
-    fig = plots.overview([Trace(rows, {"cell": cell}) for cell in told])
-    labels = [line.get_label() for line in fig.axes[0].lines]
-    assert labels == ["DIAMOND, Erdős–Rényi 0.3", "DIAMOND, Erdős–Rényi 0.5"]
-    plt.close(fig)
-
-
-def test_a_legend_says_in_what_else_cells_differ():
-    rows = [{"step": 0, "loss": 1.0}]
-    told = [{"method": "SOBA", "alpha": a, "batch": 5, "seed": 0} for a in (0.1, 0.2)]
-    fig = plots.overview([Trace(rows, {"cell": cell}) for cell in told])
-    labels = [line.get_label() for line in fig.axes[0].lines]
-    assert labels == ["SOBA, alpha 0.1", "SOBA, alpha 0.2"]
+@pytest.mark.parametrize(
+    ("method", "differ", "said"),
+    [
+        ("DIAMOND", [{"edge": 0.3}, {"edge": 0.5}], ["Erdős–Rényi 0.3", "Erdős–Rényi 0.5"]),
+        (
+            "SOBA",
+            [{"alpha": 0.1, "batch": 5}, {"alpha": 0.2, "batch": 5}],
+            ["alpha 0.1", "alpha 0.2"],
+        ),
+    ],
+)
+def test_a_legend_says_in_what_cells_differ(method, differ, said):
+    told = [{"method": method, "batch": 5, **cell, "seed": 0} for cell in differ]
+    fig = plots.overview([Trace([{"step": 0, "loss": 1.0}], {"cell": cell}) for cell in told])
+    assert [line.get_label() for line in fig.axes[0].lines] == [f"{method}, {s}" for s in said]
     plt.close(fig)

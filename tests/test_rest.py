@@ -2,18 +2,12 @@
 
 import pytest
 import torch
-from cases import STEPS, doubly_stochastic, quadratic
+from cases import STEPS, doubly_stochastic, lazy_ring, quadratic
 
-from dsbo import DSOBA, Dense, graphs, mixing, run
+from dsbo import Dense
 from dsbo_book.data import synthetic
 from dsbo_book.experiments import rest
 from dsbo_book.problems import logistic_regression
-
-
-def small(heterogeneity=1.0):
-    a, c = synthetic.classification(4, 30, 3, 3, 2, heterogeneity, seed=1)
-    parts = (a[:, :10], c[:, :10]), (a[:, 10:20], c[:, 10:20])
-    return logistic_regression(*parts, test=(a[0, 20:], c[0, 20:]), batch=None, upper_ridge=0.1)
 
 
 @pytest.mark.parametrize("directed", [False, True])
@@ -25,20 +19,9 @@ def test_on_a_quadratic_it_is_the_fixed_point(directed):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
 
-def test_a_run_on_a_logistic_problem_comes_to_it():
-    problem, network = small(), Dense(mixing.uniform(graphs.ring(4)))
-    steps = {"alpha": 0.5, "beta": 0.3, "gamma": 0.3}
-    want = rest.dsoba(problem, network, **steps)
-    got = run(DSOBA(**steps), problem, network, steps=400, every=400).state
-    before = run(DSOBA(**steps), problem, network, steps=100, every=100).state
-    for a, b, far in zip(want, got, before, strict=False):
-        assert (a - b).norm() < 0.2 * (a - far).norm()
-    w = torch.cat(want, dim=1)
-    scale = torch.tensor([0.5] * 3 + [0.3] * 12, dtype=torch.float64)
-    moved = torch.as_tensor(network.W) @ (w - scale * rest.directions(problem, w))
-    torch.testing.assert_close(moved, w, rtol=0, atol=1e-9)
-
-
 def test_too_few_steps_are_told():
+    a, c = synthetic.classification(4, 20, 3, 3, 2, 1.0, seed=1)
+    halves = (a[:, :10], c[:, :10]), (a[:, 10:], c[:, 10:])
+    problem = logistic_regression(*halves, test=(a[0], c[0]), batch=None, upper_ridge=0.1)
     with pytest.raises(ValueError, match="residual"):
-        rest.dsoba(small(), Dense(mixing.uniform(graphs.ring(4))), 0.5, 0.3, 0.3, walk=0, steps=1)
+        rest.dsoba(problem, Dense(lazy_ring(4)), 0.5, 0.3, 0.3, walk=0, steps=1)

@@ -11,7 +11,7 @@ import platformdirs
 import pytest
 from small_experiment import CELLS, start
 
-from dsbo import Sparse
+from dsbo import Dense, Sparse
 from dsbo.algorithms import Algorithm
 from dsbo_book import data
 from dsbo_book.experiments import EXPERIMENTS, recorded, tasks
@@ -64,21 +64,17 @@ def test_an_identity_tells_of_everything_that_shapes_the_numbers():
     (cell,) = CELLS
     one, now = start(cell), changed()
     assert now == changed()
-    other = [
-        changed(noise=0.4),
-        changed(theta=0.2),
-        changed(steps=100),
-        changed(every=10),
-        identity(one._replace(network=Sparse(one.network.W))),
-        identity(one._replace(network=type(one.network)(0.5 * one.network.W + 0.5 * np.eye(6)))),
-        identity(one._replace(problem=partial(one.problem, N=5))),
-        identity(one._replace(problem=partial(another, N=6, noise=0.5))),
-    ]
-    differ = [[key for key in now if now[key] != told[key]] for told in other]
-    assert differ == [
-        ["problem"], ["algorithm"], ["steps"], ["every"], ["network"], ["network"],
-        ["problem"], ["problem"],
-    ]  # fmt: skip
+    for key, told in (
+        ("problem", changed(noise=0.4)),
+        ("algorithm", changed(theta=0.2)),
+        ("steps", changed(steps=100)),
+        ("every", changed(every=10)),
+        ("network", identity(one._replace(network=Sparse(one.network.W)))),
+        ("network", identity(one._replace(network=Dense(0.5 * one.network.W + 0.5 * np.eye(6))))),
+        ("problem", identity(one._replace(problem=partial(one.problem, N=5)))),
+        ("problem", identity(one._replace(problem=partial(another, N=6, noise=0.5)))),
+    ):
+        assert [name for name in now if now[name] != told[name]] == [key]
     assert identity(one._replace(compile=True, keep=False)) == now
 
 

@@ -3,7 +3,7 @@ import pytest
 import sympy as sp
 
 from dsbo import graphs, mixing
-from dsbo_book.symbolic import at_random, circulant_eigenvalue, is_zero, torus_eigenvalue
+from dsbo_book.symbolic import at_random, circulant_eigenvalue, is_zero
 
 x, y = sp.symbols("x y")
 N, k = sp.symbols("N k", integer=True, positive=True)
@@ -56,16 +56,6 @@ def test_random_points_fit_the_assumptions():
     assert at_random(sp.Function("f")(x)) is None
 
 
-@pytest.mark.parametrize("size", [3, 4, 5, 6, 8, 9])
-@pytest.mark.parametrize("share", [sp.Rational(1, 3), sp.Rational(1, 2), sp.Rational(4, 5)])
-def test_circulant_eigenvalues_are_those_of_the_ring(size, share):
-    side = (1 - share) / 2
-    symbolic = circulant_eigenvalue({0: share, 1: side, -1: side}, N, k)
-    want = sorted(float(symbolic.subs({N: size, k: i})) for i in range(size))
-    W = mixing.uniform(graphs.ring(size), self_weight=float(share))
-    np.testing.assert_allclose(np.linalg.eigvalsh(W), want, atol=1e-14)
-
-
 @pytest.mark.parametrize("size", [4, 6, 9, 10])
 def test_circulant_eigenvalues_belong_to_fourier_vectors_of_directed_weights(size):
     W = mixing.uniform(graphs.exponential(size))
@@ -74,10 +64,3 @@ def test_circulant_eigenvalues_belong_to_fourier_vectors_of_directed_weights(siz
         value = complex(circulant_eigenvalue(weights, size, index))
         vector = np.exp(2j * np.pi * index * np.arange(size) / size)
         np.testing.assert_allclose(W @ vector, value * vector, atol=1e-12)
-
-
-@pytest.mark.parametrize(("a", "b"), [(2, 2), (2, 5), (3, 3), (3, 5), (4, 4)])
-def test_torus_eigenvalues_are_those_of_the_torus(a, b):
-    want = sorted(float(torus_eigenvalue(a, b, i, j)) for i in range(a) for j in range(b))
-    W = mixing.uniform(graphs.torus(a, b))
-    np.testing.assert_allclose(np.linalg.eigvalsh(W), want, atol=1e-14)

@@ -6,20 +6,19 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from dsbo import metrics, mixing, provenance
+from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
+from dsbo.arguments import agree, count, fitting
 from dsbo.checkpoint import Checkpoint, Keeper
 from dsbo.levels import Level, OneByOne
-from dsbo.network import Dense, Network, Peers, PerLevel
-from dsbo.network.ranks import ALONE, Ranks, here
+from dsbo.network import Network, PerLevel
 from dsbo.network.watch import lagging
 from dsbo.problems import Problem
 from dsbo.tally import Tally
@@ -122,18 +121,18 @@ def run(
     CheckpointError
         If the checkpoint is damaged or belongs to another run.
     """
-    steps = _count(steps, "steps")
-    every = max(1, steps // ROWS) if every is None else _count(every, "every")
-    checkpoint_every = _count(checkpoint_every, "checkpoint_every")
-    seed = _count(seed, "seed", least=0)
+    steps = count(steps, "steps")
+    every = max(1, steps // ROWS) if every is None else count(every, "every")
+    checkpoint_every = count(checkpoint_every, "checkpoint_every")
+    seed = count(seed, "seed", least=0)
     if resume and checkpoint is None:
         raise ValueError("resume needs the folder of the checkpoint: pass checkpoint=…")
-    network = _fitting(algorithm, problem, network).levels
+    network = fitting(algorithm, problem, network).levels
     problem = problem.to(device) if device is not None else problem
     ranks = network.x.ranks
     identity = provenance.identity(algorithm, problem, network, seed, every)
     keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}
-    _agree(ranks, identity | keeping | {"resume": resume})
+    agree(ranks, identity | keeping | {"resume": resume})
     going = _Run(algorithm, problem, network, seed, measure, compile)
     going.trace.provenance = identity | provenance.environment(problem.x0.device)
     going.trace.provenance |= {"steps": steps, **provenance.printed(network.W)}
@@ -271,57 +270,3 @@ def _level(level: Level, calls: Counter[str], compiled: bool, batched: bool) -> 
     level = level.counted(calls)
     level = level.compiled() if compiled else level
     return level if batched else OneByOne.of(level)
-
-
-def _agree(ranks: Ranks, told: dict[str, Any]) -> None:
-    """Refuse to start if a rank was started with other settings than rank 0."""
-    first, *others = ranks.gather(told)
-    for rank, other in enumerate(others, 1):
-        if differ := [key for key in first if other[key] != first[key]]:
-            shown = "; ".join(f"{k} is {other[k]}, on rank 0 {first[k]}" for k in differ)
-            raise ValueError(
-                f"rank {rank} was started otherwise than rank 0: {shown}. "
-                "Start every rank with the same settings"
-            )
-
-
-def _fitting(
-    algorithm: Algorithm, problem: Problem, network: Network | PerLevel | None
-) -> Network | PerLevel:
-    """Return the network to use, or say why the given one does not fit."""
-    name, N = type(algorithm).__name__, problem.agents
-    if network is None:
-        if not algorithm.centralised and N > 1:
-            raise ValueError(
-                f"{name} needs a network of {N} agents, for instance "
-                f"Dense(mixing.metropolis(graphs.ring({N})))"
-            )
-        return Dense(mixing.average(N)) if here() is ALONE else Peers(mixing.average(N))
-    if not isinstance(network, Network | PerLevel):
-        raise TypeError(f"network must be a Network such as Dense(W), got {type(network).__name__}")
-    for level in network.levels.distinct:
-        level.check_ranks()
-        if level.agents != N:
-            raise ValueError(
-                f"the network has {level.agents} agents, the problem {N}; "
-                "make the graph with as many agents as the problem has"
-            )
-    if algorithm.centralised and network.rho > 1e-12:
-        raise ValueError(
-            f"{name} is centralised and averages exactly, but the network has rho = "
-            f"{network.rho:.3g}; leave the network out"
-        )
-    if len({id(level.ranks) for level in network.levels}) > 1:
-        raise ValueError("x, y and z are mixed by different processes; give Peers for all or none")
-    algorithm.fits(*network.levels)
-    return network
-
-
-def _count(value: int, name: str, least: int = 1) -> int:
-    with suppress(AttributeError):
-        value = value.__index__() if not isinstance(value, bool) else value
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return value

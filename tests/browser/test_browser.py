@@ -7,18 +7,16 @@ import re
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from contents import BOOK, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.browser
 
-BOOK = Path(__file__).resolve().parents[2] / "book"
 HTML = BOOK / "_build/html"
 FLAGS = [
     "--headless",
@@ -34,6 +32,7 @@ SHOTS = BOOK / "_build/screenshots"
 LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
 # Rules about colours take long, so they are asked of one word of each look alone.
 COLOURS = ("color-contrast", "link-in-text-block")
+ALL_BUT_COLOURS = {"rules": {name: {"enabled": False} for name in COLOURS}}
 MARK_THE_FIRST_WORD_OF_EACH_LOOK = """() => {
   const clear = style => /^rgba\\(.*, 0\\)$/.test(style.backgroundColor);
   const seen = new Set();
@@ -54,16 +53,7 @@ MARK_THE_FIRST_WORD_OF_EACH_LOOK = """() => {
 RULES_OF_THE_THEME = {"label-content-name-mismatch", "region"}
 
 
-def toc_files(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        own = [node[key] for key in ("root", "file") if key in node]
-        return own + [f for value in node.values() for f in toc_files(value)]
-    if isinstance(node, list):
-        return [f for value in node for f in toc_files(value)]
-    return []
-
-
-PAGES = [*toc_files(yaml.safe_load((BOOK / "_toc.yml").read_text())), "search", "genindex"]
+PAGES = [*(page.stem for page in sources()), "search", "genindex"]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -160,17 +150,10 @@ def test_page_is_whole_and_accessible(chromium: Any, site: str, name: str, look:
             assert len(alt.split()) >= 3, f"{source} has the alt text {alt!r}"
             assert not re.search(r"\.(svg|png|jpe?g)$|^_images/", alt)
 
-        found = {} if look == "dark" else violations(page, rules(False))
+        found = {} if look == "dark" else violations(page, ALL_BUT_COLOURS)
         if look != "phone":
             found |= colours(page)
         assert not {k: v for k, v in found.items() if k not in RULES_OF_THE_THEME}
-
-
-def rules(wanted: bool) -> dict[str, Any]:
-    """The rules about colours alone, or all others."""
-    if wanted:
-        return {"runOnly": COLOURS}
-    return {"rules": {name: {"enabled": False} for name in COLOURS}}
 
 
 def violations(page: Any, options: dict[str, Any], context: Any = None) -> dict[str, list[str]]:
@@ -185,7 +168,7 @@ def violations(page: Any, options: dict[str, Any], context: Any = None) -> dict[
 def colours(page: Any) -> dict[str, list[str]]:
     """What the rules about colours find."""
     page.evaluate(MARK_THE_FIRST_WORD_OF_EACH_LOOK)
-    return violations(page, rules(True), {"include": [["[data-first]"]]})
+    return violations(page, {"runOnly": COLOURS}, {"include": [["[data-first]"]]})
 
 
 @pytest.mark.parametrize("place", ["article p", "article pre .nn", "article td", "article h2"])

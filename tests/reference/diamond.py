@@ -6,18 +6,18 @@ carry no noise, so of a chain's samples only the length k matters.
 
 import numpy as np
 
+from reference.dsoba import average, oracles
 
-def estimate(c, i, x, y, noise_x, noise_y, k, K, L, full_sum):
-    """Equation (5), each product of the series multiplied out on its own."""
-    u_x = c["P"][i] @ x + c["Q"][i] @ y + c["p"][i] + noise_x
-    u_y = c["Q"][i].T @ x + c["R"][i] @ y + c["r"][i] + noise_y
-    factor = np.eye(len(y)) - c["A"][i] / L
-    J = -c["B"][i].T
+
+def estimate(c, i, x, y, noise, k, K, L, full_sum):
+    """Equation (5), each product of the series multiplied out on its own, and the gradient of g."""
+    u_x, u_y, v, J, H = oracles(c, i, x, y, *noise)
+    factor = np.eye(len(y)) - H / L
     if full_sum:
         series = sum(np.linalg.matrix_power(factor, j) for j in range(K)) / L
     else:
         series = K / L * np.linalg.matrix_power(factor, k)
-    return u_x - J @ series @ u_y
+    return u_x - J @ series @ u_y, v
 
 
 def diamond(
@@ -26,34 +26,20 @@ def diamond(
     """noise(i, t) returns that of the two upper gradients and the lower one, length(i, t) k."""
     N, d = c["p"].shape
     q = c["r"].shape[1]
-    x = [np.zeros(d) for _ in range(N)]
-    y = [np.zeros(q) for _ in range(N)]
+    x, p, u = ([np.zeros(d) for _ in range(N)] for _ in range(3))
+    y, v = ([np.zeros(q) for _ in range(N)] for _ in range(2))
     x_old, y_old = list(x), list(y)
-    p = [np.zeros(d) for _ in range(N)]
-    v = [np.zeros(q) for _ in range(N)]
-    u = [np.zeros(d) for _ in range(N)]
     for t in range(steps):
         new_p, new_v, new_u, new_x, new_y = [], [], [], [], []
         for i in range(N):
-            noise_x, noise_y, noise_v = noise(i, t)
-
-            def hypergradient(x, y, i=i, t=t, noise_x=noise_x, noise_y=noise_y):
-                return estimate(c, i, x, y, noise_x, noise_y, length(i, t), K, L, full_sum)
-
-            def lower(x, y, i=i, noise_v=noise_v):
-                return c["A"][i] @ y - c["B"][i] @ x - c["b"][i] + noise_v
-
-            new_p.append(
-                hypergradient(x[i], y[i]) + (1 - eta) * (p[i] - hypergradient(x_old[i], y_old[i]))
-            )
-            new_v.append(lower(x[i], y[i]) + (1 - gamma) * (v[i] - lower(x_old[i], y_old[i])))
+            draw = noise(i, t), length(i, t), K, L, full_sum
+            upper, lower = estimate(c, i, x[i], y[i], *draw)
+            upper_old, lower_old = estimate(c, i, x_old[i], y_old[i], *draw)
+            new_p.append(upper + (1 - eta) * (p[i] - upper_old))
+            new_v.append(lower + (1 - gamma) * (v[i] - lower_old))
         for i in range(N):
-            sum_x, sum_u = np.zeros(d), np.zeros(d)
-            for j in range(N):
-                sum_x += W[i, j] * x[j]
-                sum_u += W[i, j] * u[j]
-            new_u.append(sum_u + new_p[i] - p[i] if tracking else new_p[i])
-            new_x.append(sum_x - alpha * new_u[i])
+            new_u.append(average(W, u, i) + new_p[i] - p[i] if tracking else new_p[i])
+            new_x.append(average(W, x, i) - alpha * new_u[i])
             new_y.append(y[i] - beta * new_v[i])
         x_old, y_old = x, y
         x, y, p, v, u = new_x, new_y, new_p, new_v, new_u

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from reference.dsoba import oracles
-from reference.madsbo import average
+from reference.dsoba import average, oracles
 
 
 def dsbo(c, W, alpha, beta, gamma, T_y, T_Q, steps, noise, inner):

@@ -8,6 +8,13 @@ The problem is quadratic, so that the oracles can be typed in by hand:
 import numpy as np
 
 
+def average(W, rows, i):
+    total = np.zeros_like(rows[i])
+    for j in range(len(rows)):
+        total += W[i, j] * rows[j]
+    return total
+
+
 def oracles(c, i, x, y, noise_x, noise_y, noise_v):
     u_x = c["P"][i] @ x + c["Q"][i] @ y + c["p"][i] + noise_x
     u_y = c["Q"][i].T @ x + c["R"][i] @ y + c["r"][i] + noise_y
@@ -21,28 +28,20 @@ def dsoba(c, W, alpha, beta, gamma, theta, steps, noise):
     """noise(i, t) returns the noise on the two upper gradients and the lower one."""
     N, d = c["p"].shape
     p = c["r"].shape[1]
-    x = [np.zeros(d) for _ in range(N)]
-    y = [np.zeros(p) for _ in range(N)]
-    z = [np.zeros(p) for _ in range(N)]
-    h = [np.zeros(d) for _ in range(N)]
+    x, h = ([np.zeros(d) for _ in range(N)] for _ in range(2))
+    y, z = ([np.zeros(p) for _ in range(N)] for _ in range(2))
     for t in range(steps):
-        u_x, u_y, v, J, H = zip(
-            *(oracles(c, i, x[i], y[i], *noise(i, t)) for i in range(N)), strict=True
-        )
-        new_x, new_y, new_z, new_h = [], [], [], []
-        z_hat = [z[i] - gamma * (H[i] @ z[i] - u_y[i]) for i in range(N)]
+        moved_x, moved_y, moved_z, new_h = [], [], [], []
         for i in range(N):
-            sum_x, sum_y, sum_z = np.zeros(d), np.zeros(p), np.zeros(p)
-            for j in range(N):
-                sum_x += W[i, j] * (x[j] - alpha * h[j])
-                sum_y += W[i, j] * (y[j] - beta * v[j])
-                sum_z += W[i, j] * z_hat[j]
-            omega = u_x[i] - J[i] @ z[i]
-            new_x.append(sum_x)
-            new_y.append(sum_y)
-            new_z.append(sum_z)
-            new_h.append((1 - theta) * h[i] + theta * omega)
-        x, y, z, h = new_x, new_y, new_z, new_h
+            u_x, u_y, v, J, H = oracles(c, i, x[i], y[i], *noise(i, t))
+            moved_x.append(x[i] - alpha * h[i])
+            moved_y.append(y[i] - beta * v)
+            moved_z.append(z[i] - gamma * (H @ z[i] - u_y))
+            new_h.append((1 - theta) * h[i] + theta * (u_x - J @ z[i]))
+        x = [average(W, moved_x, i) for i in range(N)]
+        y = [average(W, moved_y, i) for i in range(N)]
+        z = [average(W, moved_z, i) for i in range(N)]
+        h = new_h
     return np.array(x), np.array(y), np.array(z), np.array(h)
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from reference.dsoba import oracles
-from reference.madsbo import average
+from reference.dsoba import average, oracles
 
 
 def gossip(c, W, alpha, gamma, theta, copies, L, steps, noise):

@@ -4,6 +4,7 @@ import numpy as np
 
 from reference.diamond import estimate
 from reference.dsgd import gtsgd
+from reference.dsoba import average
 
 
 def interact(c, W, **settings):
@@ -14,36 +15,29 @@ def interact(c, W, **settings):
 def svr_interact(c, W, alpha, beta, K, L, q, steps, noise, inner, **_):
     """inner(i, t, B) gives B noises of a restart; lengths do not matter to the whole series."""
     N, d = c["p"].shape
-    x = [np.zeros(d) for _ in range(N)]
-    y = [np.zeros(c["r"].shape[1]) for _ in range(N)]
-    p, u = [np.zeros(d) for _ in range(N)], [np.zeros(d) for _ in range(N)]
-    v = [np.zeros_like(row) for row in y]
+    x, p, u = ([np.zeros(d) for _ in range(N)] for _ in range(3))
+    y, v = ([np.zeros(c["r"].shape[1]) for _ in range(N)] for _ in range(2))
     x_old, y_old = x, y
 
-    def both(i, x, y, noise_x, noise_y, noise_v):
-        own = estimate(c, i, x, y, noise_x, noise_y, 0, K, L, full_sum=True)
-        return own, c["A"][i] @ y - c["B"][i] @ x - c["b"][i] + noise_v
+    def both(i, x, y, draw):
+        return estimate(c, i, x, y, draw, 0, K, L, full_sum=True)
 
     for t in range(steps):
         new_p, new_v, new_u, new_x, new_y = [], [], [], [], []
         for i in range(N):
             if t % q == 0:
                 draws = list(zip(*inner(i, t, q), strict=True))
-                found = [both(i, x[i], y[i], *draw) for draw in draws]
+                found = [both(i, x[i], y[i], draw) for draw in draws]
                 new_p.append(sum(own for own, _ in found) / q)
                 new_v.append(sum(low for _, low in found) / q)
             else:
-                here = both(i, x[i], y[i], *noise(i, t))
-                there = both(i, x_old[i], y_old[i], *noise(i, t))
+                here = both(i, x[i], y[i], noise(i, t))
+                there = both(i, x_old[i], y_old[i], noise(i, t))
                 new_p.append(p[i] + here[0] - there[0])
                 new_v.append(v[i] + here[1] - there[1])
         for i in range(N):
-            sum_x, sum_u = np.zeros(d), np.zeros(d)
-            for j in range(N):
-                sum_x += W[i, j] * x[j]
-                sum_u += W[i, j] * u[j]
-            new_u.append(sum_u + new_p[i] - p[i])
-            new_x.append(sum_x - alpha * new_u[i])
+            new_u.append(average(W, u, i) + new_p[i] - p[i])
+            new_x.append(average(W, x, i) - alpha * new_u[i])
             new_y.append(y[i] - beta * new_v[i])
         x_old, y_old = x, y
         x, y, p, v, u = new_x, new_y, new_p, new_v, new_u

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from reference.dsoba import oracles
-from reference.madsbo import average
+from reference.dsoba import average, oracles
 
 
 def lopa(c, W, alpha, beta, gamma, theta, steps, noise, tracking=False):

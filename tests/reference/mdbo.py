@@ -3,6 +3,7 @@
 import numpy as np
 
 from reference.diamond import estimate
+from reference.dsoba import average
 
 
 def mdbo(
@@ -12,46 +13,28 @@ def mdbo(
     """noise(i, t) returns that of the two upper gradients and the lower one, length(i, t) k."""
     N, d = c["p"].shape
     q = c["r"].shape[1]
-    x = [np.zeros(d) for _ in range(N)]
-    y = [np.zeros(q) for _ in range(N)]
+    x, u, p = ([np.zeros(d) for _ in range(N)] for _ in range(3))
+    y, v, s = ([np.zeros(q) for _ in range(N)] for _ in range(3))
     x_old, y_old = list(x), list(y)
-    u = [np.zeros(d) for _ in range(N)]
-    v = [np.zeros(q) for _ in range(N)]
-    p = [np.zeros(d) for _ in range(N)]
-    s = [np.zeros(q) for _ in range(N)]
     for t in range(steps):
         new_u, new_v = [], []
         for i in range(N):
-            noise_x, noise_y, noise_v = noise(i, t)
-
-            def upper(x, y, i=i, t=t, noise_x=noise_x, noise_y=noise_y):
-                return estimate(c, i, x, y, noise_x, noise_y, length(i, t), K, L, full_sum)
-
-            def lower(x, y, i=i, noise_v=noise_v):
-                return c["A"][i] @ y - c["B"][i] @ x - c["b"][i] + noise_v
-
+            draw = noise(i, t), length(i, t), K, L, full_sum
+            upper, lower = estimate(c, i, x[i], y[i], *draw)
+            change_u, change_v = np.zeros(d), np.zeros(q)
             if recursive:
-                new_u.append(
-                    (1 - eta) * (u[i] + upper(x[i], y[i]) - upper(x_old[i], y_old[i]))
-                    + eta * upper(x[i], y[i])
-                )
-                new_v.append(
-                    (1 - gamma) * (v[i] + lower(x[i], y[i]) - lower(x_old[i], y_old[i]))
-                    + gamma * lower(x[i], y[i])
-                )
-            else:
-                new_u.append((1 - eta) * u[i] + eta * upper(x[i], y[i]))
-                new_v.append((1 - gamma) * v[i] + gamma * lower(x[i], y[i]))
+                upper_old, lower_old = estimate(c, i, x_old[i], y_old[i], *draw)
+                change_u, change_v = upper - upper_old, lower - lower_old
+            new_u.append((1 - eta) * (u[i] + change_u) + eta * upper)
+            new_v.append((1 - gamma) * (v[i] + change_v) + gamma * lower)
         new_p, new_s, new_x, new_y = [], [], [], []
         for i in range(N):
-            sums = [np.zeros(n) for n in (d, q, d, q)]
-            for j in range(N):
-                for total, row in zip(sums, (x[j], y[j], p[j], s[j]), strict=True):
-                    total += W[i, j] * row
-            new_p.append(sums[2] + new_u[i] - u[i])
-            new_s.append(sums[3] + new_v[i] - v[i])
-            new_x.append((1 - relaxation) * x[i] + relaxation * (sums[0] - alpha * new_p[i]))
-            new_y.append((1 - relaxation) * y[i] + relaxation * (sums[1] - beta * new_s[i]))
+            new_p.append(average(W, p, i) + new_u[i] - u[i])
+            new_s.append(average(W, s, i) + new_v[i] - v[i])
+            step_x = average(W, x, i) - alpha * new_p[i]
+            step_y = average(W, y, i) - beta * new_s[i]
+            new_x.append((1 - relaxation) * x[i] + relaxation * step_x)
+            new_y.append((1 - relaxation) * y[i] + relaxation * step_y)
         x_old, y_old = x, y
         x, y, u, v, p, s = new_x, new_y, new_u, new_v, new_p, new_s
     return tuple(np.array(part) for part in (x, y, u, v, p, s, x_old, y_old))

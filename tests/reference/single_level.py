@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reference.dsoba import oracles
+from reference.dsoba import average, oracles
 
 
 def single_level(c, W, beta, steps, noise):
@@ -11,13 +11,8 @@ def single_level(c, W, beta, steps, noise):
     y = [np.zeros(c["r"].shape[1]) for _ in range(N)]
     for t in range(steps):
         v = [oracles(c, i, x, y[i], *noise(i, t))[2] for i in range(N)]
-        new = []
-        for i in range(N):
-            total = np.zeros_like(y[i])
-            for j in range(N):
-                total += W[i, j] * (y[j] - beta * v[j])
-            new.append(total)
-        y = new
+        moved = [y[i] - beta * v[i] for i in range(N)]
+        y = [average(W, moved, i) for i in range(N)]
     return np.zeros((N, d)), np.array(y)
 
 

@@ -13,10 +13,8 @@ def slam(c, W, alpha, beta, K, L, steps, noise, length, full_sum=False):
     for t in range(steps):
         q, v = np.zeros_like(x), np.zeros_like(y)
         for i in range(N):
-            noise_x, noise_y, noise_v = noise(i, t)
-            k = length(i, t)
-            q[i] = estimate(c, i, x[i], y[i], noise_x, noise_y, k, K, L, full_sum)
-            v[i] = c["A"][i] @ y[i] - c["B"][i] @ x[i] - c["b"][i] + noise_v
+            draw = noise(i, t), length(i, t), K, L, full_sum
+            q[i], v[i] = estimate(c, i, x[i], y[i], *draw)
         penalty_x, penalty_y = np.zeros_like(x), np.zeros_like(y)
         for i in range(N):
             for j in range(N):

@@ -1,0 +1,67 @@
+"""What a run asks of its arguments before it starts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from dsbo import mixing
+from dsbo.algorithms import Algorithm
+from dsbo.network import Dense, Network, Peers, PerLevel
+from dsbo.network.ranks import ALONE, Ranks, here
+from dsbo.problems import Problem
+
+
+def agree(ranks: Ranks, told: dict[str, Any]) -> None:
+    """Refuse to start if a rank was started with other settings than rank 0."""
+    first, *others = ranks.gather(told)
+    for rank, other in enumerate(others, 1):
+        if differ := [key for key in first if other[key] != first[key]]:
+            shown = "; ".join(f"{k} is {other[k]}, on rank 0 {first[k]}" for k in differ)
+            raise ValueError(
+                f"rank {rank} was started otherwise than rank 0: {shown}. "
+                "Start every rank with the same settings"
+            )
+
+
+def fitting(
+    algorithm: Algorithm, problem: Problem, network: Network | PerLevel | None
+) -> Network | PerLevel:
+    """Return the network to use, or raise a ValueError that says why the given one does not fit."""
+    name, N = type(algorithm).__name__, problem.agents
+    if network is None:
+        if not algorithm.centralised and N > 1:
+            raise ValueError(
+                f"{name} needs a network of {N} agents, for instance "
+                f"Dense(mixing.metropolis(graphs.ring({N})))"
+            )
+        return Dense(mixing.average(N)) if here() is ALONE else Peers(mixing.average(N))
+    if not isinstance(network, Network | PerLevel):
+        raise TypeError(f"network must be a Network such as Dense(W), got {type(network).__name__}")
+    for level in network.levels.distinct:
+        level.check_ranks()
+        if level.agents != N:
+            raise ValueError(
+                f"the network has {level.agents} agents, the problem {N}; "
+                "make the graph with as many agents as the problem has"
+            )
+    if algorithm.centralised and network.rho > 1e-12:
+        raise ValueError(
+            f"{name} is centralised and averages exactly, but the network has rho = "
+            f"{network.rho:.3g}; leave the network out"
+        )
+    if len({id(level.ranks) for level in network.levels}) > 1:
+        raise ValueError("x, y and z are mixed by different processes; give Peers for all or none")
+    algorithm.fits(*network.levels)
+    return network
+
+
+def count(value: int, name: str, least: int = 1) -> int:
+    """Return a whole number as an int, or say what is wrong with it."""
+    with suppress(AttributeError):
+        value = value.__index__() if not isinstance(value, bool) else value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return value
