@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from cases import coefficients, quadratic
+from cases import coefficients, quadratic, t2
 from torch import nn
 
 from dsbo import DSOBA, Dense, Problem, hypergrad, keys, mixing, run
@@ -13,6 +13,20 @@ from dsbo.problems import Quadratic
 from dsbo.schedules import Constant, Power, as_schedule
 from dsbo_book.problems import hyper_cleaning
 from dsbo_book.problems.cleaning import auc, trusting
+
+
+def test_the_minimiser_has_the_digits_of_the_closed_form():
+    problem = t2()
+    found = problem.solution()
+    constant = 0.5 * float((problem.upper.coefficients[4] ** 2).mean())  # of (y - t)²/2
+    got = (float(found.x), float(found.y), float(found.z), found.value + constant)
+    want = (0.3216374269, 1.3538011696, -0.1169590643, 1.1615497076)
+    assert got == pytest.approx(want, abs=1e-10)
+    assert float(problem.hypergradient(found.x)) == pytest.approx(0, abs=1e-12)
+    own = problem.solution(shared=False)
+    assert float(own.x) == pytest.approx(6 / 13, abs=1e-12)
+    assert own.y.shape == (4, 1)
+    assert float(problem.hypergradient(own.x, shared=False)) == pytest.approx(0, abs=1e-12)
 
 
 def point(problem, x, shared=True):
