@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from kernels import execute
 
 pytestmark = [pytest.mark.download, pytest.mark.timeout(3600)]
 
@@ -50,9 +50,4 @@ def test_a_downloaded_notebook_runs(
         monkeypatch.delenv(name, raising=False)
     notebook = nbformat.read(path, as_version=4)
     assert "%pip install" in notebook.cells[0].source
-    NotebookClient(
-        notebook,
-        timeout=600,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(tmp_path)}},
-    ).execute()
+    execute(notebook, tmp_path, timeout=600)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import jupytext
 import pytest
 from contents import BOOK, sources
-from nbclient import NotebookClient
+from kernels import execute
 from packaging.requirements import Requirement
 
 if TYPE_CHECKING:
@@ -72,13 +72,8 @@ def test_chapter_runs_without_an_error_or_a_warning(
 
     notebook = read(path)
     started = time.perf_counter()
-    NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        kernel_name="python3",
-        record_timing=False,  # timing in a cell's metadata would change the cache's key
-        resources={"metadata": {"path": str(tmp_path)}},
-    ).execute()
+    # Timing in a cell's metadata would change the cache's key.
+    notebook = execute(notebook, tmp_path, timeout=CELL_TIMEOUT, record_timing=False)
     seconds = time.perf_counter() - started
 
     said = [
@@ -102,3 +97,20 @@ def keep(path: Path, notebook: NotebookNode, seconds: float) -> None:
         check_validity=False,
         overwrite=True,
     )
+
+
+def test_a_kernel_that_never_answers_is_started_once_more(monkeypatch, tmp_path):
+    answers = iter([RuntimeError("Kernel didn't respond in 60 seconds"), None])
+
+    class Client:
+        def __init__(self, notebook, **_):
+            self.notebook = notebook
+
+        def execute(self):
+            if error := next(answers):
+                raise error
+            return self.notebook
+
+    monkeypatch.setattr("kernels.NotebookClient", Client)
+    assert execute("a notebook", tmp_path) == "a notebook"
+    assert not list(answers)
