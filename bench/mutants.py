@@ -209,8 +209,13 @@ MUTANTS = (
     ),
     Mutant(
         "tally: an interrupted iteration counts", "src/dsbo/tally.py",
-        "            dict(sent),\n", "            sent,\n",
+        "sent=dict(sent)", "sent=sent",
         ("tests/test_run.py::test_an_iteration_that_is_interrupted_counts_for_nothing",),
+    ),
+    Mutant(
+        "tally: calls of an iteration that did not end count", "src/dsbo/tally.py",
+        "self.pending[: self.t - self.since]", "self.pending",
+        ("tests/test_run.py::test_wherever_a_run_is_interrupted_it_goes_on_as_if_nothing_had_been",),
     ),
     Mutant(
         "run: a row that was due is not made up for", RUN,

@@ -250,12 +250,13 @@ class _Run:
         oracles = {kind: saved.counts[kind] for kind in ORACLES}
         self.sent.update({k: n for k, n in saved.counts.items() if k not in oracles})
         state = type(self.now.state)(*parts)
-        self.now = Tally(saved.step, state, dict(self.sent), oracles, seconds=saved.seconds)
+        t, sent = saved.step, dict(self.sent)
+        self.now = Tally(t, state, sent, oracles, [], since=t, seconds=saved.seconds)
 
     def _settle(self) -> None:
         """Count the oracle calls since the last time, and warn of a rank that is slow."""
-        told = self.ranks.gather((self.now.pending, self.now.busy))
-        self.now = self.now.settled([pending for pending, _ in told])
+        told = self.ranks.gather((self.now.calls, self.now.busy))
+        self.now = self.now.settled([calls for calls, _ in told])
         for rank, seconds, usual in lagging([busy for _, busy in told]):
             if self.ranks.rank == 0 and rank not in self.slow:
                 self.slow.add(rank)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from dsbo.trace import ORACLES
 
-Calls = tuple[tuple[int, ...], ...]
+Calls = list[tuple[int, ...]]
 """Oracle calls of some iterations, by kind, of the agents held here."""
 
 
@@ -25,8 +25,10 @@ class Tally(NamedTuple):
         ``rounds`` and ``floats`` of all agents together, and the clocks of networks that vary.
     oracles : dict of str to int
         Oracle calls of one agent by kind, up to the last time that the ranks compared them.
-    pending : tuple
-        Those since then.
+    pending : list
+        Those of the iterations since then; one that did not end may have left a last one.
+    since : int
+        Iterations done then.
     seconds, busy : float
         Time spent on iterations, and that which this process computed since then.
     """
@@ -35,14 +37,20 @@ class Tally(NamedTuple):
     state: Any
     sent: dict[str, int]
     oracles: dict[str, int]
-    pending: Calls = ()
+    pending: Calls
+    since: int = 0
     seconds: float = 0.0
     busy: float = 0.0
 
     @classmethod
     def start(cls, state: Any) -> Tally:
         """Return where a run begins."""
-        return cls(0, state, {"rounds": 0, "floats": 0}, dict.fromkeys(ORACLES, 0))
+        return cls(0, state, {"rounds": 0, "floats": 0}, dict.fromkeys(ORACLES, 0), [])
+
+    @property
+    def calls(self) -> Calls:
+        """The oracle calls of the iterations since the ranks compared them."""
+        return self.pending[: self.t - self.since]
 
     @property
     def row(self) -> dict[str, Any]:
@@ -59,15 +67,13 @@ class Tally(NamedTuple):
         busy: float,
     ) -> Tally:
         """Return where the run is after an iteration that took so long, ``busy`` of it here."""
-        own = tuple(calls.get(kind, 0) for kind in ORACLES)
-        return Tally(
-            self.t + 1,
-            state,
-            dict(sent),
-            self.oracles,
-            (*self.pending, own),
-            self.seconds + seconds,
-            self.busy + busy,
+        self.pending.append(tuple(calls.get(kind, 0) for kind in ORACLES))
+        return self._replace(
+            t=self.t + 1,
+            state=state,
+            sent=dict(sent),
+            seconds=self.seconds + seconds,
+            busy=self.busy + busy,
         )
 
     def settled(self, of_ranks: Sequence[Calls]) -> Tally:
@@ -75,4 +81,4 @@ class Tally(NamedTuple):
         counted = Counter(self.oracles)
         for calls in zip(*of_ranks, strict=True):
             counted.update(dict(zip(ORACLES, map(max, *calls, calls[0]), strict=True)))
-        return self._replace(oracles=dict(counted), pending=(), busy=0.0)
+        return self._replace(oracles=dict(counted), pending=[], since=self.t, busy=0.0)
