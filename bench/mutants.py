@@ -373,7 +373,11 @@ MUTANTS = (
     ),
     Mutant(
         "world: chain drawn from the lower stream", "src/dsbo/world.py",
-        "self._generators(t, keys.CHAIN)", "self._generators(t, keys.LOWER)",
+        "self.agents.tolist(), times, stream)", "self.agents.tolist(), times, min(stream, 1))",
+    ),
+    Mutant(
+        "keys: the key of every round the same", "src/dsbo/keys.py",
+        "key += BUMPS", "key += 0 * BUMPS", ("tests/test_keys.py",),
     ),
     Mutant(
         "softmax: Hessian without its rank-one part", "src/dsbo_book/problems/softmax.py",

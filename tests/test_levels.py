@@ -9,6 +9,7 @@ from torch.func import jacrev
 
 from dsbo import FirstOrder, SecondOrder
 from dsbo.layout import flatten
+from dsbo.world import Draws
 
 torch.manual_seed(0)
 N, B = 3, 5
@@ -141,12 +142,10 @@ def test_the_closed_form_of_quadratics_equals_automatic_differentiation():
         curved = 0.5 * x @ (P @ x) + x @ (Q @ y) + 0.5 * y @ (R @ y)
         return curved + (p + e_x) @ x + (r + e_y) @ y
 
-    from dsbo import keys
-
     (_, x_layout), (_, y_layout) = flatten(problem.x0, "x"), flatten(problem.y0, "y")
     auto = SecondOrder(typed, x_layout, y_layout, "upper")
     g = torch.Generator().manual_seed(0)
     x = torch.randn(5, 3, dtype=torch.float64, generator=g)
     y, v = torch.randn(2, 5, 4, dtype=torch.float64, generator=g)
-    batch = problem.upper([keys.generator(0, i, 0, 0) for i in range(5)], problem.everyone())
+    batch = Draws(0, problem.everyone(), problem.upper, problem.lower).xi(0)
     same(problem.f, auto, x, y, batch, v)

@@ -8,9 +8,10 @@ import torch
 from cases import coefficients, quadratic, t2
 from torch import nn
 
-from dsbo import DSOBA, Dense, Problem, hypergrad, keys, mixing, run
+from dsbo import DSOBA, Dense, Problem, hypergrad, mixing, run
 from dsbo.problems import Quadratic
 from dsbo.schedules import Constant, Power, as_schedule
+from dsbo.world import Draws
 from dsbo_book.problems import hyper_cleaning
 from dsbo_book.problems.cleaning import auc, trusting
 
@@ -108,8 +109,8 @@ def test_coefficients_that_make_no_problem_are_refused(change, says):
 
 def test_noise_has_the_variance_it_says():
     _, problem = quadratic(noise=2.0)
-    rngs = [keys.generator(0, i, 0, 0) for i in range(5)] * 400
-    e = torch.cat(problem.upper(rngs, problem.everyone().repeat(400))[-2:], dim=1)
+    draws = Draws(0, problem.everyone(), problem.upper, problem.lower)
+    e = torch.cat([torch.cat(draws.xi(t)[-2:], dim=1) for t in range(400)])
     assert float(e.std()) == pytest.approx(2.0, rel=0.05)
 
 
@@ -238,8 +239,7 @@ def small_cleaning(**kwargs):
 
 def test_only_the_samples_of_the_batch_have_a_weight_gradient():
     problem = small_cleaning()
-    agents = problem.everyone()
-    batch = problem.lower([keys.generator(0, i, 0, 1) for i in range(3)], agents)
+    batch = Draws(0, problem.everyone(), problem.upper, problem.lower).zeta(0)
     x, y = problem.x0.expand(3, -1), problem.y0.expand(3, -1)
     _, _, jv, _ = problem.g.grad_hess(x, y, batch, torch.ones_like(y))
     for i in range(3):

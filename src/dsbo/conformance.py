@@ -140,7 +140,10 @@ class _Relabelled:
     sampler: Sampler
     order: Sequence[int]
 
-    def __call__(self, generators: Any, agents: Tensor) -> Any:  # noqa: ARG002
+    def numbers(self, randoms: Any, agents: Tensor, K: int) -> None:
+        """Nothing is random: every draw is everything."""
+
+    def batch(self, numbers: Tensor, agents: Tensor) -> Any:  # noqa: ARG002
         return self.full(agents)
 
     def full(self, agents: Tensor) -> Any:

@@ -6,32 +6,41 @@ problem or the block that one of several processes holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dsbo import keys
 from dsbo.hypergrad import Chain
+from dsbo.keys import Randoms
 from dsbo.levels import Level
+
+TOGETHER, ROWS = 64, 2**14
+"""Iterations whose random numbers are made at once, and agents times iterations, at most."""
 
 
 class Sampler(Protocol):
-    """Where the samples of one level come from."""
+    """Where the samples of one level come from: random numbers first, then what they pick."""
 
-    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
-        """Return one batch an agent, stacked along a leading axis.
+    def numbers(self, randoms: Randoms, agents: Tensor, K: int) -> Tensor | None:
+        """Return what K draws need, ``[T, K, n, …]`` for T iterations; None if nothing is random.
 
         Parameters
         ----------
-        generators : iterable of numpy.random.Generator
-            One an agent, in the order of ``agents``.
+        randoms : Randoms
+            Of those iterations and of n agents.
         agents : Tensor
-            Indices ``[n]`` of the agents held here.
+            Indices ``[n]`` of the agents.
+        K : int
+            Draws an iteration.
         """
+        ...
+
+    def batch(self, numbers: Tensor, agents: Tensor) -> Any:
+        """Return the batch of every agent that one draw's ``numbers [n, …]`` stand for."""
         ...
 
     def full(self, agents: Tensor) -> Any:
@@ -49,52 +58,87 @@ class Draws:
 
     Parameters
     ----------
-    seed : int
-        The run's seed, 0 or larger.
+    seed : int or sequence of int
+        The run's seed, 0 or larger; or one for each row.
     agents : Tensor
         Indices ``[n]`` of the agents held here.
     upper, lower : Sampler
         Samplers of the two levels.
     """
 
-    seed: int
+    seed: int | Sequence[int]
     agents: Tensor
     upper: Sampler
     lower: Sampler
+    _kept: dict[tuple[int, int], tuple[range, Sequence[Any]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def xi(self, t: int) -> Any:
         """Return the upper-level samples of iteration t."""
-        return self._draw(self.upper, t, keys.UPPER)
+        return self._batches(self.upper, self.numbers(t, keys.UPPER))[0]
 
     def zeta(self, t: int) -> Any:
         """Return the lower-level samples of iteration t."""
-        return self._draw(self.lower, t, keys.LOWER)
+        return self._batches(self.lower, self.numbers(t, keys.LOWER))[0]
 
     def xis(self, t: int, K: int) -> list[Any]:
         """Return K independent upper-level samples for an inner loop of iteration t."""
-        rngs = self._generators(t, keys.UPPER_LOOP)
-        return [self.upper(rngs, self.agents) for _ in range(K)]
+        return self._batches(self.upper, self.numbers(t, keys.UPPER_LOOP, K))
 
     def zetas(self, t: int, K: int) -> list[Any]:
         """Return K independent lower-level samples for the inner loops of iteration t."""
-        rngs = self._generators(t, keys.LOWER_LOOP)
-        return [self.lower(rngs, self.agents) for _ in range(K)]
+        return self._batches(self.lower, self.numbers(t, keys.LOWER_LOOP, K))
 
     def chain(self, t: int, K: int) -> Chain:
         """Return the samples of `hypergrad.neumann` at iteration t: xi(t), K lower ones, lengths.
 
         The lengths are uniform on 0, …, K - 1, one an agent.
         """
-        rngs = self._generators(t, keys.CHAIN)
-        k = torch.as_tensor([int(rng.integers(K)) for rng in rngs], device=self.agents.device)
-        # One generator an agent goes through all K draws, so they are independent.
-        return Chain(self.xi(t), tuple(self.lower(rngs, self.agents) for _ in range(K)), k)
+        k, *numbers = self.numbers(t, keys.CHAIN, K)
+        return Chain(self.xi(t), tuple(self._batches(self.lower, numbers)), k)
 
-    def _draw(self, sampler: Sampler, t: int, stream: int) -> Any:
-        return sampler(self._generators(t, stream), self.agents)
+    def numbers(self, t: int, stream: int, K: int = 1) -> Sequence[Any]:
+        """Return what each of K draws of iteration t needs, after the lengths of a chain.
 
-    def _generators(self, t: int, stream: int) -> list[np.random.Generator]:
-        return [keys.generator(self.seed, i, t, stream) for i in self.agents.tolist()]
+        Numbers of many iterations are made at once, which takes hardly longer than those of one.
+        """
+        those, kept = self._kept.get((stream, K), (range(0), ()))
+        if t not in those:
+            those = _together(t, len(self.agents))
+            kept = self._made(those, stream, K)
+            self._kept[stream, K] = those, kept
+        each = len(kept) // len(those)
+        at = (t - those.start) * each
+        return kept[at : at + each]
+
+    def _made(self, times: range, stream: int, K: int) -> Sequence[Any]:
+        """Return the numbers of some iterations in a row."""
+        randoms = Randoms(self.seed, self.agents.tolist(), times, stream)
+        k = randoms.integers(K, 1)[..., 0] if stream == keys.CHAIN else None
+        sampler = self.upper if stream in (keys.UPPER, keys.UPPER_LOOP) else self.lower
+        found = sampler.numbers(randoms, self.agents, K)
+        drawn = [None] * (K * len(times)) if found is None else found.flatten(0, 1).unbind()
+        if k is None:
+            return drawn
+        lengths = torch.from_numpy(k).to(self.agents.device).unbind()
+        groups = (drawn[at : at + K] for at in range(0, len(drawn), K))
+        return [one for own, group in zip(lengths, groups, strict=True) for one in (own, *group)]
+
+    def _batches(self, sampler: Sampler, numbers: Sequence[Any]) -> list[Any]:
+        if numbers[0] is None:  # every draw is everything, and the same
+            return [sampler.full(self.agents)] * len(numbers)
+        return [sampler.batch(own, self.agents) for own in numbers]
+
+
+def _together(t: int, agents: int) -> range:
+    """Return the iterations whose numbers are made with those of t: few at first, then many."""
+    most = max(1, min(TOGETHER, ROWS // agents))
+    if t < most:
+        start = 1 << t.bit_length() - 1 if t else 0
+        return range(start, min(most, max(1, 2 * start)))
+    start = t - t % most
+    return range(start, start + most)
 
 
 class Mixer(Protocol):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from dsbo.keys import Randoms
 
 Shard = Tensor | tuple[Tensor, ...]
 """One agent's data: a tensor, or a tuple of tensors with the same first axis."""
@@ -40,14 +41,18 @@ class Minibatch:
         if self.size < 1:
             raise ValueError(f"batch must be at least 1, got {self.size}; None takes all data")
 
-    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
-        """Return a batch ``[n, size, …]`` of each tensor."""
+    def numbers(self, randoms: Randoms, agents: Tensor, K: int) -> Tensor | None:
+        """Return the rows ``[T, K, n, size]`` of the draws, counted over all agents."""
         if self.size is None:
-            return self.full(agents)
+            return None
         m = self.data[0].shape[1]
-        rows = torch.as_tensor(np.stack([g.integers(m, size=self.size) for g in generators]))
-        rows = rows.to(self.data[0].device)
-        return self._hand_over(tuple(part[agents[:, None], rows] for part in self.data))
+        rows = torch.from_numpy(randoms.integers(m, K * self.size)).to(agents.device)
+        rows = rows.unflatten(2, (K, self.size)) + m * agents[:, None, None]
+        return rows.transpose(1, 2).contiguous()
+
+    def batch(self, numbers: Tensor, agents: Tensor) -> Any:  # noqa: ARG002
+        """Return a batch ``[n, size, …]`` of each tensor."""
+        return self._hand_over(tuple(part.flatten(0, 1)[numbers] for part in self.data))
 
     def full(self, agents: Tensor) -> Any:
         """Return all rows ``[n, m, …]`` of the agents."""
@@ -69,14 +74,18 @@ class Noisy:
     coefficients: tuple[Tensor, ...]
     noise: float
 
-    def __call__(self, generators: Iterable[np.random.Generator], agents: Tensor) -> Any:
-        """Return the coefficients and noise rows of standard deviation ``noise``."""
+    def numbers(self, randoms: Randoms, agents: Tensor, K: int) -> Tensor | None:  # noqa: ARG002
+        """Return noise ``[T, K, n, d + p]`` of standard deviation ``noise``."""
         if not self.noise:
-            return self.full(agents)
-        widths = [c.shape[1] for c in self.coefficients[-2:]]
-        draws = np.stack([g.standard_normal(sum(widths)) for g in generators]) * self.noise
-        rows = torch.as_tensor(draws).to(self.coefficients[0])
-        return *(c[agents] for c in self.coefficients), *torch.split(rows, widths, dim=1)
+            return None
+        size = sum(c.shape[1] for c in self.coefficients[-2:])
+        drawn = torch.from_numpy(randoms.normal(K * size) * self.noise).to(self.coefficients[0])
+        return drawn.unflatten(2, (K, size)).transpose(1, 2).contiguous()
+
+    def batch(self, numbers: Tensor, agents: Tensor) -> Any:
+        """Return the coefficients and the two noise rows."""
+        own = [c[agents] for c in self.coefficients]
+        return *own, *torch.split(numbers, [c.shape[1] for c in own[-2:]], dim=1)
 
     def full(self, agents: Tensor) -> Any:
         """Return the coefficients and zeros for the noise."""
