@@ -141,8 +141,16 @@ MUTANTS = (
         "2 * A / (3 * top)", "2 * A / (4 * top)", (MIXING,),
     ),
     Mutant(
-        "mixing: rho without the mean taken out", M,
+        "mixing: rho without the mean taken out", "src/dsbo/spectra.py",
         "np.linalg.norm(W - 1 / len(W), ord=2)", "np.linalg.norm(W, ord=2)", (MIXING,),
+    ),
+    Mutant(
+        "spectra: Lanczos without its second term", "src/dsbo/spectra.py",
+        "(beside[-1] * new if diagonal else 0)", "0", (MIXING,),
+    ),
+    Mutant(
+        "mixing: rounded weights without what makes them sum to one", M,
+        "return _fill_diagonal(off)", "return off", (MIXING,),
     ),
     Mutant(
         "mixing: lazy weights keep a third", M,
@@ -150,11 +158,11 @@ MUTANTS = (
     ),
     Mutant(
         "network: W transposed", "src/dsbo/network/dense.py",
-        "torch.as_tensor(self.W, dtype", "torch.as_tensor(self.W.T, dtype",
+        "mixing.rounded(self.W, like", "mixing.rounded(self.W.T, like",
     ),
     Mutant(
         "network: sparse W transposed", "src/dsbo/network/sparse.py",
-        "np.stack(np.nonzero(self.W))", "np.stack(np.nonzero(self.W.T))",
+        "mixing.rounded(self.W, like", "mixing.rounded(self.W.T, like",
         (PEERS + "processes_equal_the_matrix",),
     ),
     Mutant(
@@ -164,8 +172,8 @@ MUTANTS = (
     ),
     Mutant(
         "peers: own rows are summed before those that arrive", NETWORK_PEERS,
-        "for j in np.flatnonzero(network.W[i])]",
-        "for j in sorted(np.flatnonzero(network.W[i]), key=lambda j: j not in self.held)]",
+        "for j in np.flatnonzero(weights[i])]",
+        "for j in sorted(np.flatnonzero(weights[i]), key=lambda j: j not in self.held)]",
         (SAME_BITS,),
     ),
     Mutant(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from dsbo import graphs, mixing
+from dsbo import graphs, mixing, spectra
 from dsbo.mixing import laplacian, lazy, metropolis, rho, uniform
 
 REGULAR = [
@@ -155,3 +155,28 @@ def test_what_makes_no_weights_is_refused(case):
     function, *given, message = case
     with pytest.raises((ValueError, TypeError), match=message):
         function(*given)
+
+
+@pytest.mark.parametrize(
+    "G",
+    [graphs.ring(300), graphs.path(300), graphs.torus(16, 20), graphs.exponential(300)],
+    ids=str,
+)
+def test_sparse_spectra_are_those_of_lapack(G, monkeypatch):
+    W = mixing.uniform(G) if G.is_directed() else mixing.metropolis(G)
+    want = np.linalg.norm(W - 1 / len(W), ord=2)
+    least = np.linalg.eigvals(W).real.min()
+    monkeypatch.setattr(spectra, "DENSE_AGENTS", 8)
+    assert mixing.rho(W) == pytest.approx(want, abs=1e-14)
+    assert mixing.lambda_min(W) == pytest.approx(least, abs=1e-13)
+
+
+def test_rounded_weights_are_of_their_type_and_sum_to_one():
+    W = mixing.metropolis(graphs.erdos_renyi(30, 0.3))
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        got = mixing.rounded(W, dtype)
+        assert (got.sum(axis=0) == 1).all()
+        assert (got.sum(axis=1) == 1).all()
+        np.testing.assert_array_equal(torch.as_tensor(got).to(dtype).double(), got)
+        assert np.abs(got - W).max() < 30 * torch.finfo(dtype).eps
+    assert mixing.rounded(W, torch.float64) is W

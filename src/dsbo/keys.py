@@ -92,8 +92,8 @@ class Randoms:
     def _generator(self, cell: tuple[int, ...]) -> np.random.Generator:
         """Return the generator of an agent and iteration, from here on used for all its draws."""
         if cell not in self.apart:
-            key = (int(part[cell]) for part in (self.seeds, self.agents, self.times))
-            self.apart[cell] = generator(*key, self.stream)
+            seed, agent, t = (int(part[cell]) for part in (self.seeds, self.agents, self.times))
+            self.apart[cell] = generator(seed, agent, t, self.stream)
             for bound, size in self.given:
                 self.apart[cell].integers(bound, size=size)
         return self.apart[cell]

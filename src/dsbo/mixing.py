@@ -20,13 +20,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from dsbo.spectra import lambda_min, rho, square
+
 if TYPE_CHECKING:
     import networkx as nx
     from numpy.typing import ArrayLike, NDArray
 
     Weights = NDArray[np.float64]
 
-__all__ = ["average", "check", "lambda_min", "laplacian", "lazy", "metropolis", "rho", "uniform"]
+__all__ = [
+    "average",
+    "check",
+    "lambda_min",
+    "laplacian",
+    "lazy",
+    "metropolis",
+    "rho",
+    "rounded",
+    "uniform",
+]
 
 
 def metropolis(G: nx.Graph[int]) -> Weights:
@@ -144,7 +156,7 @@ def uniform(G: nx.Graph[int], self_weight: float | None = None) -> Weights:
 
 def lazy(W: ArrayLike | torch.Tensor) -> Weights:
     """Return ``(I + W) / 2``: no eigenvalue is negative any more, at the price of a larger rho."""
-    W = _square(W)
+    W = square(W)
     out: Weights = (np.eye(len(W)) + W) / 2
     return out
 
@@ -158,30 +170,26 @@ def average(N: int) -> Weights:
     return np.full((N, N), 1 / N)
 
 
-def rho(W: ArrayLike | torch.Tensor) -> float:
-    """Return ``‖W - 11ᵀ/N‖₂``, the factor by which a round shrinks disagreement.
+def rounded(W: Weights, dtype: torch.dtype) -> Weights:
+    """Return W made of numbers of a floating-point type, with rows that still sum to one exactly.
 
-    For symmetric W it is the second largest modulus of an eigenvalue. 0 means that one round
-    averages exactly, 1 that some disagreement never fades.
+    Rounded one by one, weights sum to one only almost, and methods that add up what is left of
+    agreement, such as exact diffusion, then leave their solution. So weights become multiples of
+    the type's epsilon, and an agent's own makes up the rest. In double precision W stays.
 
     Examples
     --------
-    >>> rho([[0.75, 0.25], [0.25, 0.75]])
-    0.5
+    >>> from dsbo import graphs
+    >>> W = rounded(metropolis(graphs.path(3)), torch.float32)
+    >>> bool((W.sum(axis=1) == 1).all() and (W == W.astype(np.float32)).all())
+    True
     """
-    W = _square(W)
-    return float(np.linalg.norm(W - 1 / len(W), ord=2))
-
-
-def lambda_min(W: ArrayLike | torch.Tensor) -> float:
-    """Return the smallest real part of an eigenvalue of W.
-
-    Methods that use ``W`` twice a round (EXTRA, exact diffusion) need it above -1/3.
-    """
-    W = _square(W)
-    if np.allclose(W, W.T, rtol=0, atol=1e-14):
-        return float(np.linalg.eigvalsh(W)[0])
-    return float(np.linalg.eigvals(W).real.min())
+    if dtype == torch.float64:
+        return W
+    grid = torch.finfo(dtype).eps
+    off = grid * np.round(W / grid)
+    np.fill_diagonal(off, 0)
+    return _fill_diagonal(off)
 
 
 def check(W: ArrayLike | torch.Tensor, agents: int | None = None) -> Weights:
@@ -217,7 +225,7 @@ def check(W: ArrayLike | torch.Tensor, agents: int | None = None) -> Weights:
     short = getattr(W, "dtype", None) in (torch.float32, torch.float16, torch.bfloat16) or (
         isinstance(W, np.ndarray) and W.dtype in (np.float32, np.float16)
     )
-    W = _square(W)
+    W = square(W)
     if agents is not None and len(W) != agents:
         raise ValueError(f"W is for {len(W)} agents, not {agents}; build it on a graph of {agents}")
     tol = 1e-6 if short else 1e-10
@@ -252,18 +260,6 @@ def _require_connected(W: Weights, tol: float) -> None:
             f"the graph of W falls into {len(parts)} parts, one of them {min(parts)[:8]}; "
             "use a connected graph (graphs.ring, graphs.erdos_renyi, …)"
         )
-
-
-def _square(W: ArrayLike | torch.Tensor) -> Weights:
-    if isinstance(W, torch.Tensor):
-        W = W.detach().to("cpu", torch.float64).numpy()
-    out: Weights = np.array(W, dtype=np.float64)
-    if out.ndim != 2 or out.shape[0] != out.shape[1] or out.size == 0:
-        raise ValueError(f"W has shape {out.shape}; give a square matrix [N, N]")
-    if not np.isfinite(out).all():
-        i, j = np.argwhere(~np.isfinite(out))[0]
-        raise ValueError(f"W[{i}, {j}] = {out[i, j]} is not finite; check how W was computed")
-    return out
 
 
 def _undirected(G: nx.Graph[int]) -> nx.Graph[int]:

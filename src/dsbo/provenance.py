@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils._pytree import tree_flatten
 
 from dsbo.schedules import Constant
@@ -52,7 +51,6 @@ def identity(
             "kind": network.kind,
             "agents": network.x.agents,
             "links": network.links,
-            "rho": network.rho,
             "sha256": hashlib.sha256(np.ascontiguousarray(network.W).tobytes()).hexdigest(),
         },
         "seed": seed,
@@ -70,9 +68,10 @@ def _digest(tree: Any) -> str:
     return digest.hexdigest()
 
 
-def printed(W: NDArray[np.float64]) -> dict[str, Any]:
-    """Return the weights ``[…, N, N]`` as JSON types, if they are not too many."""
-    return {"W": W.tolist()} if W.shape[-1] <= PRINTED_AGENTS else {}
+def printed(network: PerLevel) -> dict[str, Any]:
+    """Return the mixing rate and the weights ``[…, N, N]`` as JSON types, if they are not many."""
+    few = network.x.agents <= PRINTED_AGENTS
+    return {"rho": network.rho, "W": network.W.tolist()} if few else {}
 
 
 def environment(device: torch.device) -> dict[str, Any]:

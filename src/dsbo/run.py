@@ -135,7 +135,7 @@ def run(
     agree(ranks, identity | keeping | {"resume": resume})
     going = _Run(algorithm, problem, network, seed, measure, compile)
     going.trace.provenance = identity | provenance.environment(problem.x0.device)
-    going.trace.provenance |= {"steps": steps, **provenance.printed(network.W)}
+    going.trace.provenance |= {"steps": steps, **provenance.printed(network)}
     keeper = Keeper(checkpoint, identity, ranks)
     bar = tqdm(
         total=steps,

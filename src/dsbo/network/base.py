@@ -173,11 +173,4 @@ class MatrixMixer:
         W = self.weights(self.sent[self.clock])
         self.sent.update({"rounds", self.clock})
         self.sent["floats"] += self.links * sum(row.shape[1] for row in rows)
-        return tuple(_mixed(W, row) for row in rows)
-
-
-def _mixed(W: Any, row: Tensor) -> Tensor:
-    if row.dtype == torch.float64:
-        return torch.mm(W, row)
-    # Rounded weights do not sum to one, so only what differs between agents is multiplied.
-    return torch.mm(W, row - row[:1]).add_(row[:1])
+        return tuple(torch.mm(W, row) for row in rows)

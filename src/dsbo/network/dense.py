@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from dsbo import mixing
 from dsbo.network.base import Network
 
 
@@ -20,5 +21,7 @@ class Dense(Network):
 
     def weights(self, like: Tensor) -> Callable[[int], Tensor]:
         """Return W with the dtype and device of ``like``, for every round."""
-        W = torch.as_tensor(self.W, dtype=like.dtype, device=like.device)
+        W = torch.as_tensor(
+            mixing.rounded(self.W, like.dtype), dtype=like.dtype, device=like.device
+        )
         return lambda _: W

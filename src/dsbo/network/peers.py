@@ -13,6 +13,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dsbo import mixing
 from dsbo.network.base import Network, PerLevel
 from dsbo.network.ranks import Ranks, here
 
@@ -63,7 +64,7 @@ class Peers(Network):
 
     def mixer(self, like: Tensor, sent: Counter[str], clock: str = "") -> PeerMixer:  # noqa: ARG002
         """Return the mixer of this process; it counts what all agents together send."""
-        return PeerMixer(self, sent)
+        return PeerMixer(self, like.dtype, sent)
 
 
 def over_processes(network: Network | PerLevel) -> PerLevel:
@@ -87,7 +88,7 @@ def over_processes(network: Network | PerLevel) -> PerLevel:
 class PeerMixer:
     """One round of messages between processes, and the sums of the agents held here."""
 
-    def __init__(self, network: Peers, sent: Counter[str]) -> None:
+    def __init__(self, network: Peers, dtype: torch.dtype, sent: Counter[str]) -> None:
         self.ranks, self.held = network.ranks, network.held
         self.links, self.sent = network.links, sent
         others = [
@@ -97,8 +98,9 @@ class PeerMixer:
         ]
         self.sends = {q: asked for q, b in others if (asked := network.asked(b, self.held))}
         self.receives = {q: asked for q, b in others if (asked := network.asked(self.held, b))}
+        weights = mixing.rounded(network.W, dtype)
         self.terms = {
-            i: [(int(j), float(network.W[i, j])) for j in np.flatnonzero(network.W[i])]
+            i: [(int(j), float(weights[i, j])) for j in np.flatnonzero(weights[i])]
             for i in self.held
         }
         remote = {j for asked in self.receives.values() for j in asked}
@@ -141,14 +143,6 @@ class PeerMixer:
         for i in agents:
             (j, weight), *others = self.terms[i]
             for k, target in enumerate(part[i - self.held.start] for part in mixed):
-                if target.dtype == torch.float64:
-                    torch.mul(known[j][k], weight, out=target)
-                    for neighbour, w in others:
-                        target.add_(known[neighbour][k], alpha=w)
-                    continue
-                # Rounded weights do not sum to one, so only differences are multiplied.
-                own = known[i][k]
-                target.copy_(own)
-                for neighbour, w in self.terms[i]:
-                    if neighbour != i:
-                        target.add_(known[neighbour][k] - own, alpha=w)
+                torch.mul(known[j][k], weight, out=target)
+                for neighbour, w in others:
+                    target.add_(known[neighbour][k], alpha=w)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsbo import mixing
 from dsbo.network.base import Network
 
 
@@ -21,11 +22,12 @@ class Sparse(Network):
 
     def weights(self, like: Tensor) -> Callable[[int], Tensor]:
         """Return the non-zero weights with the dtype and device of ``like``, for every round."""
-        where = np.stack(np.nonzero(self.W))
+        weights = mixing.rounded(self.W, like.dtype)
+        where = np.stack(np.nonzero(weights))
         W = torch.sparse_coo_tensor(
             torch.as_tensor(where),
-            torch.as_tensor(self.W[tuple(where)]),
-            self.W.shape,
+            torch.as_tensor(weights[tuple(where)]),
+            weights.shape,
             dtype=like.dtype,
             device=like.device,
             check_invariants=True,

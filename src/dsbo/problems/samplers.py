@@ -47,7 +47,7 @@ class Minibatch:
             return None
         m = self.data[0].shape[1]
         rows = torch.from_numpy(randoms.integers(m, K * self.size)).to(agents.device)
-        rows = rows.unflatten(2, (K, self.size)) + m * agents[:, None, None]
+        rows = rows.view(*rows.shape[:2], K, self.size) + m * agents[:, None, None]
         return rows.transpose(1, 2).contiguous()
 
     def batch(self, numbers: Tensor, agents: Tensor) -> Any:  # noqa: ARG002
@@ -80,7 +80,7 @@ class Noisy:
             return None
         size = sum(c.shape[1] for c in self.coefficients[-2:])
         drawn = torch.from_numpy(randoms.normal(K * size) * self.noise).to(self.coefficients[0])
-        return drawn.unflatten(2, (K, size)).transpose(1, 2).contiguous()
+        return drawn.view(*drawn.shape[:2], K, size).transpose(1, 2).contiguous()
 
     def batch(self, numbers: Tensor, agents: Tensor) -> Any:
         """Return the coefficients and the two noise rows."""

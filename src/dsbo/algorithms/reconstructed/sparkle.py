@@ -18,8 +18,7 @@ A strategy moves the iterate S of a level along a direction G and is one choice 
 
 Every B vanishes on agents that agree, so all rest at the solution however different they are. The
 forms below need no root of a matrix and keep one vector e a level besides S. They stay at the
-solution in single precision too, since networks mix what differs: agents that agree stay as they
-are, whatever the rounding of the weights.
+solution in single precision too, since networks round weights so that rows sum to one exactly.
 
 Zhu et al. 2024, from the abstract and the single-level framework of Alghunaim and Yuan 2022, not
 from the paper's text: certain are the strategies and their A, B, C; the order of the levels, each
@@ -39,6 +38,7 @@ from torch import Tensor
 from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper, Weighted
 from dsbo.mixing import lambda_min
 from dsbo.schedules import Schedule
+from dsbo.spectra import extremes, symmetric
 from dsbo.world import Mixer, World
 
 Move = Callable[[Mixer, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
@@ -182,7 +182,9 @@ def largest_root(W: NDArray[np.float64], strategy: str) -> float:
     ED and EXTRA: the largest root of r² - 2 λ r + λ over the eigenvalues λ of W but the first;
     tracking: the largest modulus of these. 0 for a single agent.
     """
-    values = np.linalg.eigvals(W - 1 / len(W))  # the first eigenvalue, 1, becomes 0
+    # A root grows with the distance of λ to zero, so of real eigenvalues the outermost tell; of
+    # others all are asked, and the first, 1, becomes 0.
+    values = np.array(extremes(W)) if symmetric(W) else np.linalg.eigvals(W - 1 / len(W))
     if strategy not in ("ED", "EXTRA"):
         return float(np.abs(values).max())
     split = np.sqrt(values.astype(complex) ** 2 - values)
@@ -200,8 +202,7 @@ def require_stable(network: Weighted, strategy: str, level: str) -> None:
     growth = largest_root(W, strategy)
     if growth < 1 - 1e-9:
         return
-    symmetric = np.allclose(W, W.T, rtol=0, atol=1e-12)
-    remedy = "mixing.lazy(W)" if symmetric else "the symmetric (W + W.T) / 2"
+    remedy = "mixing.lazy(W)" if symmetric(W) else "the symmetric (W + W.T) / 2"
     raise ValueError(
         f"{strategy} on {level} is unstable on these weights, whatever the step: a mode grows by "
         f"{growth:.4g} an iteration (lambda_min = {lambda_min(W):.4g}; ED and EXTRA need more than "
