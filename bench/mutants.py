@@ -250,7 +250,7 @@ MUTANTS = (
         "        if silent:\n", "        if silent and not notes and before == after:\n",
         (FAULTS + "a_lost_rank_ends_the_run_which_then_goes_on",),
     ),
-    Mutant("dsoba: y takes x's step", DSOBA, "s.y.sub(v, alpha=b)", "s.y.sub(v, alpha=a)"),
+    Mutant("dsoba: y takes x's step", DSOBA, "descend(s.y, b, v)", "descend(s.y, a, v)"),
     Mutant(
         "dsoba: weight of the moving average upside down", DSOBA,
         "lerp(u_x - Jz, theta)", "lerp(u_x - Jz, 1 - theta)",
@@ -382,6 +382,14 @@ MUTANTS = (
     Mutant(
         "world: chain drawn from the lower stream", "src/dsbo/world.py",
         "self.agents.tolist(), times, stream)", "self.agents.tolist(), times, min(stream, 1))",
+    ),
+    Mutant(
+        "whole: two variables that begin as one tensor", "src/dsbo/whole.py",
+        "[part.clone() for part in state]", "list(state)", (CONFORMANCE,),
+    ),
+    Mutant(
+        "whole: a step that looks at t is taken for one that does not", "src/dsbo/whole.py",
+        'raise TypeError("the step depends on t itself")', "return False", (CONFORMANCE,),
     ),
     Mutant(
         "keys: the key of every round the same", "src/dsbo/keys.py",

@@ -35,8 +35,10 @@ from dsbo import (
     conformance,
     mixing,
     run,
+    whole,
 )
 from dsbo.algorithms import ALGORITHMS
+from dsbo.trace import ORACLES
 from dsbo.world import Draws, World
 
 
@@ -350,3 +352,27 @@ def test_loops_and_shares_out_of_range_are_refused():
             MADSBO(**{**CASES["madsbo"].settings, name: 0})
     with pytest.raises(ValueError, match="relaxation must be"):
         MDBO(**{**CASES["mdbo"].settings, "relaxation": 0.0})
+
+
+COUNTED = (*ORACLES, "rounds", "floats")
+LOOKS = {"DIAMOND", "MSGD", "GTSGD", "DSGD", "MDBO", "VRDBO", "SLAM"}
+"""Methods whose step looks at the lengths of its chains, if it draws them."""
+
+
+@every
+def test_a_step_written_down_as_one_graph_is_the_step(case, monkeypatch):
+    """Whatever the compiler then makes of it."""
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
+    monkeypatch.setattr(whole, "_graphs", {})
+    _, problem = quadratic(noise=0.5)
+    network = None if case.algorithm.centralised else Dense(lazy_ring(5))
+    slow, fast = (
+        run(case.algorithm, problem, network, 9, every=3, compile=compiled)
+        for compiled in (False, True)
+    )
+    conformance.equals(slow.state, fast.state, 1e-12)
+    for mine, its in zip(slow.rows, fast.rows, strict=True):
+        assert {k: mine[k] for k in COUNTED} == {k: its[k] for k in COUNTED}
+    name, drawn = type(case.algorithm).__name__, not getattr(case.algorithm, "full_sum", False)
+    looks = name == "SVRINTERACT" or (name in LOOKS and drawn)
+    assert ("compiling" in fast.provenance) != looks

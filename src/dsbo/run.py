@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections import Counter
@@ -17,12 +18,13 @@ from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
 from dsbo.arguments import agree, count, fitting
 from dsbo.checkpoint import Checkpoint, Keeper
-from dsbo.levels import Level, OneByOne
+from dsbo.levels import OneByOne
 from dsbo.network import Network, PerLevel
 from dsbo.network.watch import lagging
 from dsbo.problems import Problem
 from dsbo.tally import Tally
 from dsbo.trace import ORACLES, Trace
+from dsbo.whole import WholeStep, sums, whole_step
 from dsbo.world import Draws, World
 
 Measure = Callable[[Algorithm, Problem, Any], dict[str, float]]
@@ -134,7 +136,7 @@ def run(
     keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}
     agree(ranks, identity | keeping | {"resume": resume})
     going = _Run(algorithm, problem, network, seed, measure, compile)
-    going.trace.provenance = identity | provenance.environment(problem.x0.device)
+    going.trace.provenance |= identity | provenance.environment(problem.x0.device)
     going.trace.provenance |= {"steps": steps, **provenance.printed(network)}
     keeper = Keeper(checkpoint, identity, ranks)
     bar = tqdm(
@@ -189,19 +191,29 @@ class _Run:
         self.now = Tally.start(algorithm.init(*starts))
         # What mixers and levels add to; an iteration that ends is counted from these.
         self.sent, self.calls = Counter(self.now.sent), Counter[str]()
-        self.world = World(
-            _level(problem.f, self.calls, compiled, batched),
-            _level(problem.g, self.calls, compiled, batched),
-            Draws(seed, own, problem.upper, problem.lower),
-            *network.mixers(problem.x0, self.sent),
-        )
+        f, g = problem.f.counted(self.calls), problem.g.counted(self.calls)
+        draws = Draws(seed, own, problem.upper, problem.lower)
+        self.world = World(f, g, draws, *network.mixers(problem.x0, self.sent))
+        whole = None
+        self.step: Callable[[int, Any, World], Any] = algorithm.step
+        if compiled and batched and self.ranks.count == 1 and not any(p.varies for p in network):
+            whole = whole_step(algorithm, self.world, self.now.state, (self.calls, self.sent))
+        if whole is not None:
+            self.step = whole
+            self.trace.provenance["compiling"] = whole.seconds
+        elif compiled:
+            f, g = f.compiled(), g.compiled()
+        if not batched:
+            f, g = OneByOne.of(f), OneByOne.of(g)
+        self.world = self.world._replace(f=f, g=g)
 
     def advance(self) -> None:
         """Do one iteration."""
         started, waited = time.perf_counter(), self.ranks.waited
         self.calls.clear()
-        state = self.algorithm.step(self.now.t, self.now.state, self.world)
-        finite = torch.stack([part.sum() for part in state]).isfinite().tolist()
+        state = self.step(self.now.t, self.now.state, self.world)
+        told = self.step.sums if isinstance(self.step, WholeStep) else sums(state)
+        finite = [math.isfinite(value) for value in told.tolist()]
         busy = time.perf_counter() - started - (self.ranks.waited - waited)
         # The first that is not finite on any rank is the farthest from the end.
         bad = self.ranks.maximum(0 if all(finite) else len(finite) - finite.index(False))
@@ -265,9 +277,3 @@ class _Run:
                     f"the others for {usual:.1f} s. All wait for it; look at its machine",
                     stacklevel=5,
                 )
-
-
-def _level(level: Level, calls: Counter[str], compiled: bool, batched: bool) -> Level:
-    level = level.counted(calls)
-    level = level.compiled() if compiled else level
-    return level if batched else OneByOne.of(level)

@@ -105,7 +105,8 @@ def _product(W: Weights) -> Callable[[Weights], Weights]:
 
 
 def _centred(v: Weights) -> Weights:
-    return v - v.mean()
+    centred: Weights = v - v.mean()
+    return centred
 
 
 def _outermost(product: Callable[[Weights], Weights], N: int) -> tuple[float, float]:

@@ -64,15 +64,15 @@ class Draws:
         Indices ``[n]`` of the agents held here.
     upper, lower : Sampler
         Samplers of the two levels.
+    kept : dict
+        Numbers of the iterations to come, and data that are taken whole.
     """
 
     seed: int | Sequence[int]
     agents: Tensor
     upper: Sampler
     lower: Sampler
-    _kept: dict[tuple[int, int], tuple[range, Sequence[Any]]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def xi(self, t: int) -> Any:
         """Return the upper-level samples of iteration t."""
@@ -103,14 +103,15 @@ class Draws:
 
         Numbers of many iterations are made at once, which takes hardly longer than those of one.
         """
-        those, kept = self._kept.get((stream, K), (range(0), ()))
+        those, kept = self.kept.get((stream, K), (range(0), ()))
         if t not in those:
             those = _together(t, len(self.agents))
             kept = self._made(those, stream, K)
-            self._kept[stream, K] = those, kept
+            self.kept[stream, K] = those, kept
         each = len(kept) // len(those)
         at = (t - those.start) * each
-        return kept[at : at + each]
+        found: Sequence[Any] = kept[at : at + each]
+        return found
 
     def _made(self, times: range, stream: int, K: int) -> Sequence[Any]:
         """Return the numbers of some iterations in a row."""
@@ -127,7 +128,9 @@ class Draws:
 
     def _batches(self, sampler: Sampler, numbers: Sequence[Any]) -> list[Any]:
         if numbers[0] is None:  # every draw is everything, and the same
-            return [sampler.full(self.agents)] * len(numbers)
+            if id(sampler) not in self.kept:
+                self.kept[id(sampler)] = sampler.full(self.agents)
+            return [self.kept[id(sampler)]] * len(numbers)
         return [sampler.batch(own, self.agents) for own in numbers]
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections import ChainMap
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, get_type_hints
+from functools import partial
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,11 +106,28 @@ class Algorithm:
             cls.__doc__ = "\n\n".join(part for part in (summary, cls.cost.told(), rest) if part)
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            if "Schedule" in str(setting.type) and value is not None:
-                name = f"{type(self).__name__}.{setting.name}"
-                object.__setattr__(self, setting.name, as_schedule(value, name))
+        for name in self.schedules:
+            told = f"{type(self).__name__}.{name}"
+            object.__setattr__(self, name, as_schedule(getattr(self, name), told))
+
+    @property
+    def schedules(self) -> list[str]:
+        """The names of the settings that are schedules."""
+        kinds = {setting.name: str(setting.type) for setting in fields(self)}
+        return [
+            k for k, kind in kinds.items() if "Schedule" in kind and getattr(self, k) is not None
+        ]
+
+    def steps(self, t: int) -> list[float]:
+        """Return what each schedule says of iteration t."""
+        return [getattr(self, name)(t) for name in self.schedules]
+
+    def with_steps(self, values: Sequence[Any]) -> Self:
+        """Return the method with these values, also tensors, as its steps of every iteration."""
+        other = copy(self)
+        for name, value in zip(self.schedules, values, strict=True):
+            object.__setattr__(other, name, partial(_given, value))
+        return other
 
     def require_counts(self, *names: str) -> None:
         """Raise a ValueError if one of these settings is not a whole number, at least 1."""
@@ -162,6 +182,17 @@ class Algorithm:
         sizes = {"d": d, "p": p, "chain": settings.get("K", 1) - 1}
         names = ChainMap(sizes, settings, *(dict(vars(cls)) for cls in type(self).__mro__))
         return {key: eval(formula, {}, names) for key, formula in self.cost._asdict().items()}
+
+
+def _given(value: Any, t: Any) -> Any:  # noqa: ARG001
+    return value
+
+
+def descend(v: Tensor, step: float | Tensor, direction: Tensor) -> Tensor:
+    """Return v - step · direction; where the step is a number, in one pass over memory."""
+    if isinstance(step, Tensor):
+        return v - step * direction
+    return v.sub(direction, alpha=step)
 
 
 @dataclass(frozen=True)

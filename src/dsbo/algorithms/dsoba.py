@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dsbo.algorithms.base import UNAVERAGED, XYZ, Algorithm, Cost
+from dsbo.algorithms.base import UNAVERAGED, XYZ, Algorithm, Cost, descend
 from dsbo.schedules import Schedule
 from dsbo.world import World
 
@@ -48,7 +48,8 @@ class DSOBA(Algorithm):
         a, b, c, theta = self.alpha(t), self.beta(t), self.gamma(t), self.theta(t)
         u_x, u_y = w.f.grad(s.x, s.y, w.draw.xi(t))
         _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
-        # lines 1-4; a subtraction with alpha passes once over memory, where s.y - b * v does twice
-        x, y, z = w.mix(s.x.sub(s.h, alpha=a), s.y.sub(v, alpha=b), s.z.sub(Hz - u_y, alpha=c))
+        x, y, z = w.mix(  # lines 1-4
+            descend(s.x, a, s.h), descend(s.y, b, v), descend(s.z, c, Hz - u_y)
+        )
         h = s.h.lerp(u_x - Jz, theta)  # lines 5-6
         return self.State(x, y, z, h)

@@ -1,0 +1,189 @@
+"""A whole iteration as one compiled graph: draws picked, derivatives, messages and updates.
+
+A step is a pure function of the State, of random numbers and of step sizes. Where its Python does
+not look at any of them, doing it once writes down all its operations; compiled together they take
+one call instead of a hundred, and pass over memory a few times instead of twenty.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from dsbo.algorithms import Algorithm
+from dsbo.world import Draws, World
+
+Numbers = Sequence[Any]
+KEPT = 16
+"""Compiled graphs that a process keeps for runs to come."""
+OPTIONS = {"size_asserts": False}
+"""Of the compiler: shapes were checked when the graph was made, and do not change."""
+_graphs: dict[Any, Callable[..., Sequence[Tensor]]] = {}
+
+
+@dataclass(frozen=True)
+class _Asked(Draws):
+    """Draws that note what they are asked for."""
+
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    def numbers(self, t: int, stream: int, K: int = 1) -> Numbers:
+        self.asked.append((stream, K))
+        return super().numbers(t, stream, K)
+
+
+@dataclass(frozen=True)
+class _Given(Draws):
+    """Draws from numbers that are given, in the order in which they are asked for."""
+
+    given: Iterator[Numbers] = field(default_factory=lambda: iter(()))
+
+    def numbers(self, t: int, stream: int, K: int = 1) -> Numbers:  # noqa: ARG002
+        return next(self.given)
+
+
+class WholeStep:
+    """An algorithm's step, compiled; called like the step itself.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+        What runs.
+    world : World
+        In what, with levels that are not compiled; all agents are in this process.
+    state : NamedTuple
+        A State, for its shapes.
+    counters : sequence of Counter
+        What levels and mixers of ``world`` add to; every call adds what a step adds.
+
+    Attributes
+    ----------
+    seconds : float
+        Time that writing down and compiling took.
+
+    Raises
+    ------
+    TypeError, RuntimeError, ValueError
+        If the step looks at t or at the values of tensors, so that one graph is not enough.
+    """
+
+    def __init__(
+        self, algorithm: Algorithm, world: World, state: Any, counters: Sequence[Counter[str]]
+    ) -> None:
+        started = time.perf_counter()
+        self.algorithm, self.draw, self.counters = algorithm, world.draw, counters
+        self.fed: tuple[Sequence[Any], list[Tensor]] = ((), [])
+        self.like = state.x
+        own = self.draw.seed, self.draw.agents, self.draw.upper, self.draw.lower, self.draw.kept
+        asking, unknown = _Asked(*own), cast(int, _Unknown())
+        with torch.no_grad():
+            self._counted(lambda: algorithm.step(0, state, world._replace(draw=asking)))
+            self.asked = tuple(asking.asked)
+            random = [[n is not None for n in self.draw.numbers(0, *each)] for each in self.asked]
+
+            def step(
+                parts: list[Tensor], inputs: list[Tensor], steps: list[Tensor]
+            ) -> list[Tensor]:
+                left = iter(inputs)
+                numbers = [[next(left) if told else None for told in each] for each in random]
+                given = _Given(*own, given=iter(numbers))
+                now = algorithm.with_steps(steps)
+                new = now.step(unknown, type(state)(*parts), world._replace(draw=given))
+                return [*(part.contiguous() for part in new), sums(new)]
+
+            # At first two variables may be one tensor, and their operations one another's.
+            inputs = [part.clone() for part in state], self._inputs(0), self._steps(0)
+            graph, self.counts = self._counted(lambda: make_fx(step)(*inputs))
+            self.constants = _lifted(graph)
+            self.graph = _compiled(graph, [*itertools.chain(*inputs), *self.constants])
+        self.seconds = time.perf_counter() - started
+
+    def __call__(self, t: int, state: Any, world: World) -> Any:  # noqa: ARG002
+        """Return the State of iteration t + 1."""
+        *new, self.sums = self.graph(*state, *self._inputs(t), *self._steps(t), *self.constants)
+        for counter, counts in zip(self.counters, self.counts, strict=True):
+            counter.update(counts)
+        return type(state)(*new)
+
+    def _inputs(self, t: int) -> list[Tensor]:
+        """Return the random numbers of iteration t, in the order in which a step asks for them."""
+        drawn = (self.draw.numbers(t, *each) for each in self.asked)
+        return [number for numbers in drawn for number in numbers if number is not None]
+
+    def _steps(self, t: int) -> list[Tensor]:
+        """Return the step sizes of iteration t as tensors."""
+        steps = self.algorithm.steps(t)
+        if steps != self.fed[0]:
+            self.fed = steps, [self.like.new_tensor(value) for value in steps]
+        return self.fed[1]
+
+    def _counted(self, work: Callable[[], Any]) -> tuple[Any, list[Counter[str]]]:
+        """Return what ``work`` gives and what it counts, the counters left as they were."""
+        before = [Counter(counter) for counter in self.counters]
+        found = work()
+        counts = [now - was for now, was in zip(self.counters, before, strict=True)]
+        for counter, was in zip(self.counters, before, strict=True):
+            counter.clear()
+            counter.update(was)
+        return found, counts
+
+
+def whole_step(
+    algorithm: Algorithm, world: World, state: Any, counters: Sequence[Counter[str]]
+) -> WholeStep | None:
+    """Return the compiled step, or None where one graph is not enough; see `WholeStep`."""
+    try:
+        return WholeStep(algorithm, world, state, counters)
+    except (TypeError, RuntimeError, ValueError):
+        return None
+
+
+def sums(state: Any) -> Tensor:
+    """Return the sum of each variable, which is finite if all its numbers are."""
+    return torch.stack([part.sum() for part in state])
+
+
+class _Unknown:
+    """An iteration that nobody may look at."""
+
+    def _refuse(self, *_: Any) -> Any:
+        raise TypeError("the step depends on t itself")
+
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __index__ = __int__ = _refuse
+    __float__ = __hash__ = _refuse
+
+
+def _lifted(graph: fx.GraphModule) -> list[Tensor]:
+    """Make inputs of the tensors that a graph holds, such as data, and return them."""
+    *_, last = (node for node in graph.graph.nodes if node.op == "placeholder")
+    held = []
+    for node in [node for node in graph.graph.nodes if node.op == "get_attr"]:
+        held.append(getattr(graph, node.target))
+        with graph.graph.inserting_after(last):
+            last = graph.graph.placeholder(f"held_{len(held)}")
+        node.replace_all_uses_with(last)
+        graph.graph.erase_node(node)
+    for node in graph.graph.nodes:
+        node.meta.clear()  # what it says of shapes is of tensors that were there for tracing
+    graph.graph.set_codegen(fx.graph.CodeGen())  # takes its inputs flat, as they are
+    graph.recompile()
+    return held
+
+
+def _compiled(graph: fx.GraphModule, inputs: list[Any]) -> Callable[..., Sequence[Tensor]]:
+    """Return the graph compiled, or what the same one became when a run before needed it."""
+    kinds = ((part.dtype, part.shape, part.stride(), part.device) for part in inputs)
+    key = graph.code, torch.get_num_threads(), tuple(kinds)
+    if key not in _graphs:
+        if len(_graphs) == KEPT:
+            _graphs.pop(next(iter(_graphs)))
+        _graphs[key] = torch._inductor.compile(graph, inputs, options=OPTIONS)
+    return _graphs[key]
