@@ -32,8 +32,9 @@ from torch.nn.functional import cross_entropy, linear
 
 from dsbo import DIAMOND, DSOBA, Dense, Network, Peers, Problem, Sparse, graphs, mixing
 from dsbo.allocator import keep_freed_memory
-from dsbo.levels import OneByOne
+from dsbo.compiled import Compiled
 from dsbo.network import spawn
+from dsbo.one_by_one import OneByOne
 from dsbo.world import Draws, World
 from dsbo_book.problems import hyper_cleaning, meta_learning
 
@@ -108,8 +109,8 @@ def stepper(algorithm: Any, problem: Problem, weights: Network, compiled: bool =
     """Return a function that does one more iteration each time it is called."""
     f, g = problem.f, problem.g
     world = World(
-        f.compiled() if compiled else f,
-        g.compiled() if compiled else g,
+        Compiled(f) if compiled else f,
+        Compiled(g) if compiled else g,
         Draws(0, problem.everyone(), problem.upper, problem.lower),
         *weights.levels.mixers(problem.x0, Counter()),
     )

@@ -70,11 +70,11 @@ EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
 MUTANTS = (
     Mutant(
         "exact: sign of the implicit term", H,
-        "factor)[:, 0]\n    return u_x - g", "factor)[:, 0]\n    return u_x + g", EXACT,
+        "factor)[:, 0]\n    return u_x - p", "factor)[:, 0]\n    return u_x + p", EXACT,
     ),
     Mutant(
         "exact: Hessian of one agent instead of the mean", H,
-        "[3].mean(0)\n        for unit", "[3][0]\n        for unit", EXACT,
+        "point.hess(part).mean(1)", "point.hess(part)[:, 0]", EXACT,
     ),
     Mutant(
         "cg: quotient of the direction upside down", H,
@@ -100,33 +100,33 @@ MUTANTS = (
     Mutant("neumann: scaled by K - 1", H, "total = K * q", "total = (K - 1) * q", (HYPERGRAD,)),
     Mutant(
         "neumann: one sample reused in all factors", H,
-        "g.hess(x, y, chain.zetas[j], q) / L, q)", "g.hess(x, y, chain.zetas[1], q) / L, q)",
+        "g.hess(x, y, chain.zetas[j], v)", "g.hess(x, y, chain.zetas[1], v)",
         (HYPERGRAD,),
     ),
     Mutant("neumann: series not divided by L", H, "total / L)", "total)", (HYPERGRAD,)),
     Mutant(
         "neumann: full sum one term short", H,
-        "in chain.zetas[1:]:", "in chain.zetas[2:]:", (HYPERGRAD,),
+        "for j in range(1, K):", "for j in range(2, K):", (HYPERGRAD,),
     ),
     Mutant(
         "levels: ridge of Hz at y instead of z", L,
-        "self._ridged(y_rows(hv), v)", "self._ridged(y_rows(hv), y)", (LEVELS,),
+        "return jv, self._ridged(hv, v)", "return jv, self._ridged(hv, self.y)", (LEVELS,),
     ),
     Mutant(
         "levels: ridge of a lone Hz at y instead of z", L,
-        "join(product), v)", "join(product), y)", (LEVELS,),
+        "self.at_y)), v)", "self.at_y)), self.y)", (LEVELS,),
     ),
     Mutant(
         "levels: ridge without its factor 2", L,
-        "alpha=2 * self.ridge", "alpha=self.ridge", (LEVELS,),
+        "alpha=2 * ridge", "alpha=ridge", (LEVELS,),
     ),
     Mutant(
         "levels: sign of a one-sided difference", "src/dsbo/first_order.py",
-        "(a1 - g1) / s, (a2 - g2) / s", "(a1 - g1) / s, (a2 + g2) / s", (LEVELS,),
+        "(a2 - b2) / width", "(a2 + b2) / width", (LEVELS,),
     ),
     Mutant(
         "levels: central difference over half its width", "src/dsbo/first_order.py",
-        "(a2 - b2) / (2 * s)", "(a2 - b2) / s", (LEVELS,),
+        "width = 2 * s if", "width = s if", (LEVELS,),
     ),
     Mutant(
         "mixing: Metropolis forgets to count the agent itself", M,
@@ -338,7 +338,7 @@ MUTANTS = (
     ),
     Mutant(
         "sparkle: h with the old z", SPARKLE,
-        "w.g.jac(s.x, y, zeta, z)", "w.g.jac(s.x, y, zeta, s.z)",
+        "u_x - g.jac(z)", "u_x - g.jac(s.z)",
     ),
     Mutant(
         "sparkle: y mixed over the graph of x", SPARKLE,
@@ -390,6 +390,14 @@ MUTANTS = (
     Mutant(
         "whole: a step that looks at t is taken for one that does not", "src/dsbo/whole.py",
         'raise TypeError("the step depends on t itself")', "return False", (CONFORMANCE,),
+    ),
+    Mutant(
+        "traced: what depends on the vector is taken for what does not", "src/dsbo/traced.py",
+        "del early[inputs[late]]", "pass", (LEVELS,),
+    ),
+    Mutant(
+        "levels: many vectors counted as one", L,
+        "len(v) if v.ndim == 3 else 1", "1", (LEVELS,),
     ),
     Mutant(
         "keys: the key of every round the same", "src/dsbo/keys.py",

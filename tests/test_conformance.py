@@ -35,7 +35,7 @@ from dsbo import (
     conformance,
     mixing,
     run,
-    whole,
+    traced,
 )
 from dsbo.algorithms import ALGORITHMS
 from dsbo.trace import ORACLES
@@ -363,7 +363,7 @@ LOOKS = {"DIAMOND", "MSGD", "GTSGD", "DSGD", "MDBO", "VRDBO", "SLAM"}
 def test_a_step_written_down_as_one_graph_is_the_step(case, monkeypatch):
     """Whatever the compiler then makes of it."""
     monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
-    monkeypatch.setattr(whole, "_graphs", {})
+    monkeypatch.setattr(traced, "_kept", {})
     _, problem = quadratic(noise=0.5)
     network = None if case.algorithm.centralised else Dense(lazy_ring(5))
     slow, fast = (

@@ -1,6 +1,7 @@
 """Levels: derivatives against finite differences and closed forms."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from cases import quadratic
 from torch.func import jacrev
 
 from dsbo import FirstOrder, SecondOrder
+from dsbo.compiled import Compiled
 from dsbo.layout import flatten
+from dsbo.one_by_one import OneByOne
 from dsbo.world import Draws
 
 torch.manual_seed(0)
@@ -112,6 +115,55 @@ def test_one_product_alone_is_that_of_the_pair(setting):
     for one in (level, FirstOrder(level), FirstOrder(level, central=True)):
         *_, jv, hv = one.grad_hess(*point)
         torch.testing.assert_close((one.jac(*point), one.hess(*point)), (jv, hv))
+
+
+@pytest.mark.parametrize("kind", ["autograd", "compiled", "one by one", "differences", "no batch"])
+def test_a_point_answers_as_the_level_does_and_many_vectors_at_once(setting, kind, monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
+    level, x, y, batch, v = setting
+    if kind == "no batch":
+        data = batch[0][0], batch[1][0]
+        level, batch = replace(level, loss=lambda x, y, _: loss(x, y, data)), None
+    calls = Counter()
+    one = {
+        "compiled": Compiled(level),
+        "one by one": OneByOne.of(level),
+        "differences": FirstOrder(level),
+    }.get(kind, Compiled(level) if kind == "no batch" else level)
+    point = one.counted(calls).at(x, y, batch)
+    want = one.grad_hess(x, y, batch, v)
+    for _ in range(2):
+        got = *point.grad(), *point.both(v)
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
+    vectors = torch.stack([v, 2 * v, v.flip(0)])
+    pairs = [one.at(x, y, batch).both(each) for each in vectors]
+    jv, hv = (torch.stack(column) for column in zip(*pairs, strict=True))
+    torch.testing.assert_close(point.both(vectors), (jv, hv), rtol=0, atol=1e-12)
+    torch.testing.assert_close(point.jac(vectors), jv, rtol=0, atol=1e-12)
+    torch.testing.assert_close(point.hess(vectors), hv, rtol=0, atol=1e-12)
+    if kind == "differences":  # one at the point and one a vector
+        assert calls == {"lower_grads": 1 + 2 + 9}
+    else:
+        assert calls == {"lower_grads": 2, "jvps": 2 + 6, "hvps": 2 + 6}
+
+
+def test_what_a_loss_does_not_depend_on_has_zero_derivatives(setting):
+    level, x, y, batch, v = setting
+
+    def constant(_, __, batch):
+        return batch[0].sum()
+
+    def linear(x, y, _):
+        return x["shift"] + y["b"].sum()
+
+    for lost in (constant, linear):
+        flat = replace(level, loss=lost)
+        *_, jv, hv = flat.grad_hess(x, y, batch, v)
+        assert jv.shape == x.shape
+        assert not jv.any()
+        assert not hv.any()
+        assert flat.at(x, y, batch).hess(torch.stack([v, v])).shape == (2, *v.shape)
+    assert not replace(level, loss=constant).grad(x, y, batch)[1].any()
 
 
 def test_calls_are_counted_by_kind(setting):

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dsbo.levels import Level, Pair, Quad
+from dsbo.levels import Level, Pair
 
 
 @dataclass(frozen=True)
-class FirstOrder:
+class FirstOrder(Level):
     """The same answers as ``level`` from gradients alone, by differences along v.
 
     One-sided, with two gradient calls and an error of order δ:
@@ -52,40 +52,52 @@ class FirstOrder:
         """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
         return self.level.grad(x, y, batch)
 
-    def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
-        """Return ∇₁, ∇₂ and the differences that stand for ∇²₁₂ v and ∇²₂₂ v."""
-        s = self._length(y, v)
-        g1, g2 = self.level.grad(x, y, batch)
-        a1, a2 = self.level.grad(x, y + s * v, batch)
-        if self.central:
-            b1, b2 = self.level.grad(x, y - s * v, batch)
-            return g1, g2, (a1 - b1) / (2 * s), (a2 - b2) / (2 * s)
-        return g1, g2, (a1 - g1) / s, (a2 - g2) / s
-
-    def jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
-        """Return the difference that stands for ∇²₁₂ v; two gradient calls either way."""
-        return self._difference(x, y, batch, v)[0]
-
-    def hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:
-        """Return the difference that stands for ∇²₂₂ v; two gradient calls either way."""
-        return self._difference(x, y, batch, v)[1]
-
-    def _difference(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Pair:
-        s = self._length(y, v)
-        a1, a2 = self.level.grad(x, y + s * v, batch)
-        b1, b2 = self.level.grad(x, y - s * v if self.central else y, batch)
-        width = 2 * s if self.central else s
-        return (a1 - b1) / width, (a2 - b2) / width
-
-    def _length(self, y: Tensor, v: Tensor) -> Tensor:
-        delta = self.delta or torch.finfo(y.dtype).eps ** (1 / 3 if self.central else 1 / 2)
-        norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
-        return delta / torch.where(norm > 0, norm, 1.0)
+    def at(self, x: Tensor, y: Tensor, batch: Any) -> DifferencePoint:
+        """Return the level at a point."""
+        return DifferencePoint(self, x, y, batch)
 
     def counted(self, calls: Counter[str]) -> FirstOrder:
         """Return the same level that adds its gradient calls to ``calls``."""
         return replace(self, level=self.level.counted(calls))
 
-    def compiled(self) -> FirstOrder:
-        """Return the same level on compiled gradients."""
-        return replace(self, level=self.level.compiled())
+
+class DifferencePoint:
+    """Differences of gradients at a point; the gradients there are called once, if at all."""
+
+    def __init__(self, first_order: FirstOrder, x: Tensor, y: Tensor, batch: Any) -> None:
+        self.delta, self.central = first_order.delta, first_order.central
+        self.level, self.x, self.y, self.batch = first_order.level, x, y, batch
+        self.here: Pair | None = None
+
+    def grad(self) -> Pair:
+        """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
+        if self.here is None:
+            self.here = self._grad(self.y)
+        return self.here
+
+    def both(self, v: Tensor) -> Pair:
+        """Return the differences that stand for ∇²₁₂ v and ∇²₂₂ v."""
+        if v.ndim == 3:
+            jvs, hvs = zip(*map(self.both, v), strict=True)
+            return torch.stack(jvs), torch.stack(hvs)
+        s = self._length(v)
+        a1, a2 = self._grad(self.y + s * v)
+        b1, b2 = self._grad(self.y - s * v) if self.central else self.grad()
+        width = 2 * s if self.central else s
+        return (a1 - b1) / width, (a2 - b2) / width
+
+    def jac(self, v: Tensor) -> Tensor:
+        """Return the difference that stands for ∇²₁₂ v."""
+        return self.both(v)[0]
+
+    def hess(self, v: Tensor) -> Tensor:
+        """Return the difference that stands for ∇²₂₂ v."""
+        return self.both(v)[1]
+
+    def _grad(self, y: Tensor) -> Pair:
+        return self.level.grad(self.x, y, self.batch)
+
+    def _length(self, v: Tensor) -> Tensor:
+        delta = self.delta or torch.finfo(v.dtype).eps ** (1 / 3 if self.central else 1 / 2)
+        norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+        return delta / torch.where(norm > 0, norm, 1.0)

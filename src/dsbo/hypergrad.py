@@ -16,6 +16,9 @@ from torch import Tensor
 
 from dsbo.levels import Level
 
+TOGETHER = 1024
+"""Columns of a Hessian that are computed at once, of all agents together."""
+
 
 def exact(f: Level, g: Level, x: Tensor, y: Tensor, xi: Any, zeta: Any) -> Tensor:
     """Return ∇Φ ``[d]`` for a shared lower level by building and solving with the p×p Hessian.
@@ -36,11 +39,10 @@ def exact(f: Level, g: Level, x: Tensor, y: Tensor, xi: Any, zeta: Any) -> Tenso
         If the averaged Hessian is not positive definite, so that the lower level has no minimiser.
     """
     u_x, u_y = (u.mean(0) for u in f.grad(x, y, xi))
-    columns = [
-        g.grad_hess(x, y, zeta, unit.expand_as(y))[3].mean(0)
-        for unit in torch.eye(y.shape[1], dtype=y.dtype, device=y.device)
-    ]
-    H = torch.stack(columns, dim=1)
+    point, units = g.at(x, y, zeta), torch.eye(y.shape[1]).to(y)
+    some = max(1, TOGETHER // len(y))
+    rows = (part[:, None].expand(-1, *y.shape) for part in torch.split(units, some))
+    H = torch.cat([point.hess(part).mean(1) for part in rows])
     factor, failed = torch.linalg.cholesky_ex((H + H.mT) / 2)
     if failed:
         smallest = float(torch.linalg.eigvalsh((H + H.mT) / 2).min())
@@ -49,7 +51,7 @@ def exact(f: Level, g: Level, x: Tensor, y: Tensor, xi: Any, zeta: Any) -> Tenso
             "strongly convex in y: add a ridge"
         )
     z = torch.cholesky_solve(u_y[:, None], factor)[:, 0]
-    return u_x - g.grad_hess(x, y, zeta, z.expand_as(y))[2].mean(0)
+    return u_x - point.jac(z.expand_as(y)).mean(0)
 
 
 def cg(
@@ -79,14 +81,14 @@ def cg(
         If a direction of no positive curvature is met.
     """
     u_x, u_y = (u.mean(0) for u in f.grad(x, y, xi))
-    z = torch.zeros_like(u_y)
+    z, point = torch.zeros_like(u_y), g.at(x, y, zeta)
     residual = direction = u_y
     squared = residual @ residual
     goal = squared * tol**2
     for _ in range(steps):
         if squared <= goal:
             break
-        Hd = g.grad_hess(x, y, zeta, direction.expand_as(y))[3].mean(0)
+        Hd = point.hess(direction.expand_as(y)).mean(0)
         curvature = direction @ Hd
         if curvature <= 0:
             raise ValueError(
@@ -97,7 +99,7 @@ def cg(
         z, residual = z + length * direction, residual - length * Hd
         squared, previous = residual @ residual, squared
         direction = residual + squared / previous * direction
-    return u_x - g.grad_hess(x, y, zeta, z.expand_as(y))[2].mean(0)
+    return u_x - point.jac(z.expand_as(y)).mean(0)
 
 
 class Chain(NamedTuple):
@@ -155,14 +157,20 @@ def neumann(
     """
     K, k = len(chain.zetas), chain.k[:, None]
     u_x, q = f.grad(x, y, chain.xi)
+    # Where every draw is everything, all factors are taken at one point.
+    one = g.at(x, y, chain.zetas[0]) if all(z is chain.zetas[0] for z in chain.zetas) else None
+
+    def hess(j: int, v: Tensor) -> Tensor:
+        return g.hess(x, y, chain.zetas[j], v) if one is None else one.hess(v)
+
     if full_sum:
         total = q
-        for zeta in chain.zetas[1:]:
-            q = q - g.hess(x, y, zeta, q) / L
+        for j in range(1, K):
+            q = q - hess(j, q) / L
             total = total + q
     else:
         # The factor next to ∇₂f is that of j = k, so it is applied first.
         for j in range(int(k.max()), 0, -1):
-            q = torch.where(j <= k, q - g.hess(x, y, chain.zetas[j], q) / L, q)
+            q = torch.where(j <= k, q - hess(j, q) / L, q)
         total = K * q
-    return u_x - g.jac(x, y, chain.zetas[0], total / L)
+    return u_x - (one or g.at(x, y, chain.zetas[0])).jac(total / L)

@@ -7,7 +7,7 @@ as views that share memory with the row.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,22 +41,31 @@ class Layout:
         """Numbers in a row."""
         return sum(math.prod(shape) for shape in self.shapes)
 
-    def split(self, rows: Tensor) -> Tree:
-        """Return views of ``rows [..., size]`` shaped like the tree, leading axes kept."""
+    def leaves(self, rows: Tensor) -> list[Tensor]:
+        """Return views of ``rows [..., size]`` in the tree's shapes, leading axes kept."""
         widths = [math.prod(shape) for shape in self.shapes]
-        parts = [
+        return [
             part.view((*rows.shape[:-1], *shape))
             for part, shape in zip(torch.split(rows, widths, dim=-1), self.shapes, strict=True)
         ]
-        if self.single:
-            return parts[0]
-        return tuple(parts) if self.keys is None else dict(zip(self.keys, parts, strict=True))
 
-    def join(self, tree: Tree) -> Tensor:
-        """Return the rows ``[n, size]`` of a tree whose tensors have one leading agent axis."""
-        parts = [tree] if self.single else tree.values() if self.keys else tree
-        flat = [part.reshape(len(part), -1) for part in parts]
-        return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
+    def tree(self, leaves: Sequence[Tensor]) -> Tree:
+        """Return the tree of its tensors in order."""
+        if self.single:
+            return leaves[0]
+        return tuple(leaves) if self.keys is None else dict(zip(self.keys, leaves, strict=True))
+
+    def split(self, rows: Tensor) -> Tree:
+        """Return the tree whose tensors are views of ``rows [..., size]``."""
+        return self.tree(self.leaves(rows))
+
+    def join(self, leaves: Sequence[Tensor]) -> Tensor:
+        """Return the rows ``[..., size]`` of tensors that have leading axes."""
+        flat = [
+            leaf.reshape(*leaf.shape[: leaf.ndim - len(shape)], -1)
+            for leaf, shape in zip(leaves, self.shapes, strict=True)
+        ]
+        return flat[0] if len(flat) == 1 else torch.cat(flat, dim=-1)
 
 
 def flatten(tree: Tree, name: str) -> tuple[Tensor, Layout]:

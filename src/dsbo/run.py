@@ -18,9 +18,10 @@ from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
 from dsbo.arguments import agree, count, fitting
 from dsbo.checkpoint import Checkpoint, Keeper
-from dsbo.levels import OneByOne
+from dsbo.compiled import Compiled
 from dsbo.network import Network, PerLevel
 from dsbo.network.watch import lagging
+from dsbo.one_by_one import OneByOne
 from dsbo.problems import Problem
 from dsbo.tally import Tally
 from dsbo.trace import ORACLES, Trace
@@ -146,7 +147,7 @@ def run(
         disable=True if ranks.rank else None if progress is None else not progress,
         delay=0.5,
     )
-    # Losses are differentiated by torch.func; a graph that they leave would grow for ever.
+    # Derivatives make the graphs they need; one that the State kept would grow for ever.
     with bar, keeper.telling_what_is_kept(), torch.no_grad():
         if resume and (saved := keeper.find(problem.x0.device, steps)) is not None:
             going.resume(saved, every, steps)
@@ -202,7 +203,7 @@ class _Run:
             self.step = whole
             self.trace.provenance["compiling"] = whole.seconds
         elif compiled:
-            f, g = f.compiled(), g.compiled()
+            f, g = Compiled(problem.f, self.calls), Compiled(problem.g, self.calls)
         if not batched:
             f, g = OneByOne.of(f), OneByOne.of(g)
         self.world = self.world._replace(f=f, g=g)

@@ -15,18 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
-from torch import Tensor, fx
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch import Tensor
 
 from dsbo.algorithms import Algorithm
+from dsbo.traced import compiled, written
 from dsbo.world import Draws, World
 
 Numbers = Sequence[Any]
-KEPT = 16
-"""Compiled graphs that a process keeps for runs to come."""
-OPTIONS = {"size_asserts": False}
-"""Of the compiler: shapes were checked when the graph was made, and do not change."""
-_graphs: dict[Any, Callable[..., Sequence[Tensor]]] = {}
 
 
 @dataclass(frozen=True)
@@ -101,14 +96,13 @@ class WholeStep:
 
             # At first two variables may be one tensor, and their operations one another's.
             inputs = [part.clone() for part in state], self._inputs(0), self._steps(0)
-            graph, self.counts = self._counted(lambda: make_fx(step)(*inputs))
-            self.constants = _lifted(graph)
-            self.graph = _compiled(graph, [*itertools.chain(*inputs), *self.constants])
+            (graph, self.held), self.counts = self._counted(lambda: written(step, *inputs))
+            self.graph = compiled(graph, [*itertools.chain(*inputs), *self.held])
         self.seconds = time.perf_counter() - started
 
     def __call__(self, t: int, state: Any, world: World) -> Any:  # noqa: ARG002
         """Return the State of iteration t + 1."""
-        *new, self.sums = self.graph(*state, *self._inputs(t), *self._steps(t), *self.constants)
+        *new, self.sums = self.graph(*state, *self._inputs(t), *self._steps(t), *self.held)
         for counter, counts in zip(self.counters, self.counts, strict=True):
             counter.update(counts)
         return type(state)(*new)
@@ -159,31 +153,3 @@ class _Unknown:
 
     __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __index__ = __int__ = _refuse
     __float__ = __hash__ = _refuse
-
-
-def _lifted(graph: fx.GraphModule) -> list[Tensor]:
-    """Make inputs of the tensors that a graph holds, such as data, and return them."""
-    *_, last = (node for node in graph.graph.nodes if node.op == "placeholder")
-    held = []
-    for node in [node for node in graph.graph.nodes if node.op == "get_attr"]:
-        held.append(getattr(graph, node.target))
-        with graph.graph.inserting_after(last):
-            last = graph.graph.placeholder(f"held_{len(held)}")
-        node.replace_all_uses_with(last)
-        graph.graph.erase_node(node)
-    for node in graph.graph.nodes:
-        node.meta.clear()  # what it says of shapes is of tensors that were there for tracing
-    graph.graph.set_codegen(fx.graph.CodeGen())  # takes its inputs flat, as they are
-    graph.recompile()
-    return held
-
-
-def _compiled(graph: fx.GraphModule, inputs: list[Any]) -> Callable[..., Sequence[Tensor]]:
-    """Return the graph compiled, or what the same one became when a run before needed it."""
-    kinds = ((part.dtype, part.shape, part.stride(), part.device) for part in inputs)
-    key = graph.code, torch.get_num_threads(), tuple(kinds)
-    if key not in _graphs:
-        if len(_graphs) == KEPT:
-            _graphs.pop(next(iter(_graphs)))
-        _graphs[key] = torch._inductor.compile(graph, inputs, options=OPTIONS)
-    return _graphs[key]

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dsbo.levels import Level, Pair, count
 from dsbo.problems.problem import Problem
 from dsbo.problems.samplers import Noisy
 
@@ -25,7 +26,7 @@ class Solution(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class QuadraticLevel:
+class QuadraticLevel(Level):
     """½ xᵀP x + xᵀQ y + ½ yᵀR y + pᵀx + rᵀy, with a batch that is (P, Q, R, p, r, e_x, e_y).
 
     The noise rows e_x and e_y are added to p and r. Closed form: ten times faster than
@@ -42,40 +43,52 @@ class QuadraticLevel:
         half: Tensor = 0.5 * (x * _times(P, x)).sum(1) + 0.5 * (y * _times(R, y)).sum(1)
         return half + (x * _times(Q, y)).sum(1) + linear
 
-    def grad(self, x: Tensor, y: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
+    def grad(self, x: Tensor, y: Tensor, batch: Any) -> Pair:
         """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
         self.calls[f"{self.name}_grads"] += 1
         P, Q, R, p, r, e_x, e_y = batch
         g1 = _times(P, x) + _times(Q, y) + p + e_x
         return g1, _times(Q.mT, x) + _times(R, y) + r + e_y
 
-    def grad_hess(
-        self, x: Tensor, y: Tensor, batch: Any, v: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return ∇₁, ∇₂, ∇²₁₂ v and ∇²₂₂ v."""
-        return *self.grad(x, y, batch), self.jac(x, y, batch, v), self.hess(x, y, batch, v)
-
-    def jac(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:  # noqa: ARG002
-        """Return ∇²₁₂ v."""
-        self.calls["jvps"] += 1
-        return _times(batch[1], v)
-
-    def hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Tensor:  # noqa: ARG002
-        """Return ∇²₂₂ v."""
-        self.calls["hvps"] += 1
-        return _times(batch[2], v)
+    def at(self, x: Tensor, y: Tensor, batch: Any) -> QuadraticPoint:
+        """Return the level at a point."""
+        return QuadraticPoint(self, x, y, batch)
 
     def counted(self, calls: Counter[str]) -> QuadraticLevel:
         """Return the same level that adds its oracle calls to ``calls``."""
         return QuadraticLevel(self.name, calls)
 
-    def compiled(self) -> QuadraticLevel:
-        """Return the level itself: there is nothing to gain."""
-        return self
+
+@dataclass(frozen=True, eq=False)
+class QuadraticPoint:
+    """A quadratic at a point: its second derivatives are the same everywhere."""
+
+    level: QuadraticLevel
+    x: Tensor
+    y: Tensor
+    batch: Any
+
+    def grad(self) -> Pair:
+        """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
+        return self.level.grad(self.x, self.y, self.batch)
+
+    def both(self, v: Tensor) -> Pair:
+        """Return ∇²₁₂ v and ∇²₂₂ v."""
+        return self.jac(v), self.hess(v)
+
+    def jac(self, v: Tensor) -> Tensor:
+        """Return ∇²₁₂ v."""
+        count(self.level.calls, v, "jvps")
+        return _times(self.batch[1], v)
+
+    def hess(self, v: Tensor) -> Tensor:
+        """Return ∇²₂₂ v."""
+        count(self.level.calls, v, "hvps")
+        return _times(self.batch[2], v)
 
 
 def _times(matrices: Tensor, rows: Tensor) -> Tensor:
-    return torch.bmm(matrices, rows[..., None]).squeeze(-1)
+    return (matrices @ rows[..., None]).squeeze(-1)
 
 
 class Quadratic(Problem):

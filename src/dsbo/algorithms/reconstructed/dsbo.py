@@ -96,15 +96,13 @@ class DSBO(Algorithm):
         self, t: int, x: Tensor, y: Tensor, Q: Tensor, w: World, zetas: list[Any]
     ) -> Tensor:
         """Return Q after the loop on ½ tr(QᵀHQ) - tr(JQ) with tracked directions."""
-        zeta_J, units = w.draw.zeta(t), torch.eye(y.shape[1], dtype=y.dtype, device=y.device)
         # J applied to the k-th unit vector is the k-th row of Jᵀ.
-        rows = [w.g.jac(x, y, zeta_J, unit.expand_as(y)) for unit in units]
-        J = torch.stack(rows, dim=1).flatten(1)
+        units = torch.eye(y.shape[1]).to(y)[:, None].expand(-1, *y.shape)
+        J = w.g.at(x, y, w.draw.zeta(t)).jac(units).transpose(0, 1).flatten(1)
         D = S_ = torch.zeros_like(Q)
         for zeta in zetas:
-            columns = Q.reshape(len(Q), len(units), -1).unbind(2)
-            HQ = torch.stack([w.g.hess(x, y, zeta, column) for column in columns], dim=2)
-            S = HQ.flatten(1) - J
+            columns = Q.reshape(*y.shape, -1).permute(2, 0, 1)
+            S = w.g.at(x, y, zeta).hess(columns).permute(1, 2, 0).flatten(1) - J
             Q, D = w.mix(Q, D)
             D = D + S - S_
             Q, S_ = Q - self.gamma(t) * D, S

@@ -102,11 +102,11 @@ class GossipDSBO(Algorithm):
 
     def _matrices(self, t: int, s: Averages, w: World, zeta: Any) -> tuple[Tensor, Tensor]:
         """Return ∇²₁₂g by the rows of its transpose, and K independent ∇²₂₂g."""
-        units = [unit.expand_as(s.y) for unit in torch.eye(s.y.shape[1]).to(s.y)]
-        J = torch.cat([w.g.jac(s.x, s.y, zeta, unit) for unit in units], dim=1)
+        units = torch.eye(s.y.shape[1]).to(s.y)[:, None].expand(-1, *s.y.shape)
+        J = w.g.at(s.x, s.y, zeta).jac(units)
         samples = w.draw.zetas(t, self.copies)
-        rows = [w.g.hess(s.x, s.y, sample, unit) for sample in samples for unit in units]
-        return J, torch.cat(rows, dim=1)
+        V = torch.cat([w.g.at(s.x, s.y, sample).hess(units) for sample in samples])
+        return J.transpose(0, 1).flatten(1), V.transpose(0, 1).flatten(1)
 
     def _series(self, s: Averages) -> Tensor:
         """Return q, ``[n, p]``: the averaged inverse Hessian times r."""

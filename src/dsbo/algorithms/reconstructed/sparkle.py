@@ -169,9 +169,9 @@ class SPARKLE(Algorithm):
         _, v = w.g.grad(s.x, s.y, zeta)
         y, e_y = lower(w.mix_y, s.y, s.e_y, v, self.beta(t))
         u_x, u_y = w.f.grad(s.x, y, xi)
-        Hz = w.g.hess(s.x, y, zeta, s.z)
-        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, Hz - u_y, self.gamma(t))
-        h = s.h.lerp(u_x - w.g.jac(s.x, y, zeta, z), self.theta(t))
+        g = w.g.at(s.x, y, zeta)
+        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, g.hess(s.z) - u_y, self.gamma(t))
+        h = s.h.lerp(u_x - g.jac(z), self.theta(t))
         x, e_x = upper(w.mix, s.x, s.e_x, h, self.alpha(t))
         return self.State(x, y, z, h, e_x, e_y, e_z)
 
