@@ -32,6 +32,7 @@ from dsbo.problems import Problem as Problem
 from dsbo.run import Diverged as Diverged
 from dsbo.run import run as run
 from dsbo.schedules import Power as Power
+from dsbo.sweep import sweep as sweep
 from dsbo.trace import Trace as Trace
 from dsbo.trace import TraceError as TraceError
 

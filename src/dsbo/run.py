@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from dsbo import metrics, provenance
@@ -25,7 +26,7 @@ from dsbo.one_by_one import OneByOne
 from dsbo.problems import Problem
 from dsbo.tally import Tally
 from dsbo.trace import ORACLES, Trace
-from dsbo.whole import WholeStep, sums, whole_step
+from dsbo.whole import WholeStep, whole_step
 from dsbo.world import Draws, World
 
 Measure = Callable[[Algorithm, Problem, Any], dict[str, float]]
@@ -152,6 +153,8 @@ def run(
         if resume and (saved := keeper.find(problem.x0.device, steps)) is not None:
             going.resume(saved, every, steps)
         bar.update(going.now.t)
+        if "compiling" in going.trace.provenance:
+            bar.set_postfix_str(f"compiled in {going.trace.provenance['compiling']:.1f} s")
         try:
             going.note(every, steps)
             while going.now.t < steps:
@@ -198,7 +201,8 @@ class _Run:
         whole = None
         self.step: Callable[[int, Any, World], Any] = algorithm.step
         if compiled and batched and self.ranks.count == 1 and not any(p.varies for p in network):
-            whole = whole_step(algorithm, self.world, self.now.state, (self.calls, self.sent))
+            counters = self.calls, self.sent
+            whole = whole_step(algorithm, self.world, self.now.state, counters, _sums)
         if whole is not None:
             self.step = whole
             self.trace.provenance["compiling"] = whole.seconds
@@ -213,7 +217,7 @@ class _Run:
         started, waited = time.perf_counter(), self.ranks.waited
         self.calls.clear()
         state = self.step(self.now.t, self.now.state, self.world)
-        told = self.step.sums if isinstance(self.step, WholeStep) else sums(state)
+        told = self.step.told if isinstance(self.step, WholeStep) else _sums(state)
         finite = [math.isfinite(value) for value in told.tolist()]
         busy = time.perf_counter() - started - (self.ranks.waited - waited)
         # The first that is not finite on any rank is the farthest from the end.
@@ -278,3 +282,8 @@ class _Run:
                     f"the others for {usual:.1f} s. All wait for it; look at its machine",
                     stacklevel=5,
                 )
+
+
+def _sums(state: Any) -> Tensor:
+    """Return the sum of each variable, which is finite if all its numbers are."""
+    return torch.stack([part.sum() for part in state])

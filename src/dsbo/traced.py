@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.fx.experimental.proxy_tensor import make_fx
 
 Graph = Callable[..., Sequence[Tensor]]
 KEPT = 32
@@ -33,6 +32,8 @@ def written(work: Callable[..., Any], *args: Any) -> tuple[fx.GraphModule, list[
     args : list of Tensor, or Tensor
         No tensor twice: what is done with one would be taken for done with the other.
     """
+    from torch.fx.experimental.proxy_tensor import make_fx  # slow to import, and often not needed
+
     graph = make_fx(work)(*args)
     *_, last = (node for node in graph.graph.nodes if node.op == "placeholder")
     held = []

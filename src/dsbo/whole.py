@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -45,22 +45,42 @@ class _Given(Draws):
         return next(self.given)
 
 
+class Stepping(Protocol):
+    """What a step needs of an algorithm."""
+
+    def steps(self, t: int) -> Sequence[Any]:
+        """Return the step sizes of iteration t: numbers, or for each row of the State one."""
+        ...
+
+    def with_steps(self, values: Sequence[Any]) -> Algorithm:
+        """Return the method with tensors as its steps."""
+        ...
+
+    def step(self, t: int, s: Any, w: World) -> Any:
+        """Return the State of iteration t + 1."""
+        ...
+
+
 class WholeStep:
     """An algorithm's step, compiled; called like the step itself.
 
     Parameters
     ----------
-    algorithm : Algorithm
-        What runs.
+    algorithm : Stepping
+        What runs: an `Algorithm`, or many that differ in their steps.
     world : World
         In what, with levels that are not compiled; all agents are in this process.
     state : NamedTuple
         A State, for its shapes.
     counters : sequence of Counter
         What levels and mixers of ``world`` add to; every call adds what a step adds.
+    sums : callable
+        Of the new State; computed with it.
 
     Attributes
     ----------
+    told : Tensor
+        What ``sums`` gave of the newest State.
     seconds : float
         Time that writing down and compiling took.
 
@@ -71,7 +91,12 @@ class WholeStep:
     """
 
     def __init__(
-        self, algorithm: Algorithm, world: World, state: Any, counters: Sequence[Counter[str]]
+        self,
+        algorithm: Stepping,
+        world: World,
+        state: Any,
+        counters: Sequence[Counter[str]],
+        sums: Callable[[Any], Tensor],
     ) -> None:
         started = time.perf_counter()
         self.algorithm, self.draw, self.counters = algorithm, world.draw, counters
@@ -102,7 +127,7 @@ class WholeStep:
 
     def __call__(self, t: int, state: Any, world: World) -> Any:  # noqa: ARG002
         """Return the State of iteration t + 1."""
-        *new, self.sums = self.graph(*state, *self._inputs(t), *self._steps(t), *self.held)
+        *new, self.told = self.graph(*state, *self._inputs(t), *self._steps(t), *self.held)
         for counter, counts in zip(self.counters, self.counts, strict=True):
             counter.update(counts)
         return type(state)(*new)
@@ -130,19 +155,12 @@ class WholeStep:
         return found, counts
 
 
-def whole_step(
-    algorithm: Algorithm, world: World, state: Any, counters: Sequence[Counter[str]]
-) -> WholeStep | None:
-    """Return the compiled step, or None where one graph is not enough; see `WholeStep`."""
+def whole_step(*args: Any) -> WholeStep | None:
+    """Return `WholeStep` of these, or None where one graph is not enough."""
     try:
-        return WholeStep(algorithm, world, state, counters)
+        return WholeStep(*args)
     except (TypeError, RuntimeError, ValueError):
         return None
-
-
-def sums(state: Any) -> Tensor:
-    """Return the sum of each variable, which is finite if all its numbers are."""
-    return torch.stack([part.sum() for part in state])
 
 
 class _Unknown:

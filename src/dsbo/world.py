@@ -115,14 +115,21 @@ class Draws:
 
     def _made(self, times: range, stream: int, K: int) -> Sequence[Any]:
         """Return the numbers of some iterations in a row."""
-        randoms = Randoms(self.seed, self.agents.tolist(), times, stream)
+        rows = torch.broadcast_to(torch.as_tensor(self.seed), self.agents.shape), self.agents.cpu()
+        # Rows of one seed and agent, as runs of a sweep have them, are drawn once.
+        (seeds, agents), back = torch.unique(torch.stack(rows), dim=1, return_inverse=True)
+        agents, back = agents.to(self.agents.device), back.to(self.agents.device)
+        randoms = Randoms(seeds.tolist(), agents.tolist(), times, stream)
         k = randoms.integers(K, 1)[..., 0] if stream == keys.CHAIN else None
         sampler = self.upper if stream in (keys.UPPER, keys.UPPER_LOOP) else self.lower
-        found = sampler.numbers(randoms, self.agents, K)
-        drawn = [None] * (K * len(times)) if found is None else found.flatten(0, 1).unbind()
+        found = sampler.numbers(randoms, agents, K)
+        if found is None:
+            drawn: Sequence[Any] = [None] * (K * len(times))
+        else:
+            drawn = found.flatten(0, 1)[:, back].unbind()
         if k is None:
             return drawn
-        lengths = torch.from_numpy(k).to(self.agents.device).unbind()
+        lengths = torch.from_numpy(k).to(back.device)[:, back].unbind()
         groups = (drawn[at : at + K] for at in range(0, len(drawn), K))
         return [one for own, group in zip(lengths, groups, strict=True) for one in (own, *group)]
 
