@@ -27,9 +27,26 @@ def of(study, *numbers):
 @pytest.fixture
 def ran(monkeypatch):
     """The seeds of the runs that are made."""
-    made, real = [], running.run
-    monkeypatch.setattr(running, "run", lambda *a, **k: made.append(k["seed"]) or real(*a, **k))
+    made, one, many = [], running.run, running.sweep
+
+    def together(runs, *a, **k):
+        made.extend(seed for _, seed in runs)
+        return many(runs, *a, **k)
+
+    monkeypatch.setattr(running, "run", lambda *a, **k: made.append(k["seed"]) or one(*a, **k))
+    monkeypatch.setattr(running, "sweep", together)
     return made
+
+
+def test_runs_of_a_sweep_are_what_they_are_alone(tmp_path, monkeypatch):
+    swept = run_study(STUDY, tmp_path / "swept")
+    monkeypatch.setattr(running, "sweep", interrupted)
+    monkeypatch.setattr(running, "NUMBERS", 1)
+    alone = run_study(STUDY, tmp_path / "alone")
+    for mine, its in zip(swept, alone, strict=True):
+        assert mine.provenance["identity"] == its.provenance["identity"]
+        assert mine["distance"] == pytest.approx(its["distance"], abs=1e-12)
+        assert mine["floats"].tolist() == its["floats"].tolist()
 
 
 def interrupted(*_, **__):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,17 @@ from dsbo.checkpoint import CheckpointError
 from dsbo.network.peers import over_processes
 from dsbo.network.ranks import ALONE, here
 from dsbo.run import Diverged, run
+from dsbo.sweep import sweep
 from dsbo.trace import Trace, replacing
 from dsbo_book.experiments.record import SUFFIX, Record, read, write
 from dsbo_book.experiments.stored import Store
 from dsbo_book.experiments.study import Cell, Start, Study, identity, stem
 
 __all__ = ["run_study"]
+
+Job = tuple[Cell, Start]
+NUMBERS = 2**20
+"""Of the State of all runs of a sweep, at most; beyond, one run alone keeps the machine busy."""
 
 
 def run_study(
@@ -33,7 +41,10 @@ def run_study(
     progress: bool | None = None,
     command: str | None = None,
 ) -> list[Trace]:
-    """Run the cells of a study one after another; write each trace as soon as it is there.
+    """Run the cells of a study and write each trace as soon as it is there.
+
+    Cells of small problems that differ in steps and seeds alone are swept, the others run one
+    after another.
 
     In a process that has joined others each network becomes `Peers` with the same weights, level
     by level, and rank 0 alone reads and writes files.
@@ -75,18 +86,28 @@ def run_study(
     before = ranks.broadcast(partial(_begin, study, out, folder, resume))
     options = {"device": device, "progress": progress, "resume": resume}
     disable = True if ranks.rank else None if progress is None else not progress
-    traces = []
-    for cell in tqdm(study.cells, desc=folder.name, unit="run", disable=disable):
-        start = study.start(cell)
-        done = ranks.broadcast(partial(_finished, before, cell, start)) if resume else None
-        traces.append(done or _run_one(cell, start, folder, command, options))
+    traces, left = dict[str, Trace](), list[Job]()
+    with tqdm(total=len(study.cells), desc=folder.name, unit="run", disable=disable) as bar:
+        for cell in study.cells:
+            start = study.start(cell)
+            done = ranks.broadcast(partial(_finished, before, cell, start)) if resume else None
+            if done:
+                traces[stem(cell)] = done
+                bar.update()
+            else:
+                left.append((cell, start))
+        for jobs in _together(left, folder):
+            made = _sweep(jobs, options) if len(jobs) > 1 else [_run_one(*jobs[0], folder, options)]
+            for (cell, start), trace in zip(jobs, made, strict=True):
+                _store(trace, cell, start, folder, command)
+                traces[stem(cell)] = trace
+                bar.update()
     if folder != out and ranks.rank == 0:
         names = [stem(cell) for cell in study.cells]
-        made = dict(zip(names, traces, strict=True))
         kept = {stem(cell): before.xbar(cell) for cell in study.cells if study.start(cell).keep}
-        write(out, before.record.traces | made, before.record.kept | kept)
+        write(out, before.record.traces | traces, before.record.kept | kept)
         _clear(names, folder)
-    return traces
+    return [traces[stem(cell)] for cell in study.cells]
 
 
 def _begin(study: Study, out: Path, folder: Path, resume: bool) -> Store:
@@ -116,10 +137,50 @@ def _finished(before: Store, cell: Cell, start: Start) -> Trace | None:
         return None
 
 
-def _run_one(
-    cell: Cell, start: Start, folder: Path, command: str | None, options: dict[str, Any]
-) -> Trace:
-    """Make one run and store it; of several processes rank 0 does."""
+def _together(left: Iterable[Job], folder: Path) -> Iterator[list[Job]]:
+    """Give the jobs that are left in lists; those of a list can be runs of one sweep.
+
+    A run that was stopped has a checkpoint to go on from, and goes on alone.
+    """
+    alike: dict[str, list[Job]] = {}
+    for cell, start in left:
+        alone = here() is not ALONE or (folder / ".checkpoints" / stem(cell)).exists()
+        key = stem(cell) if alone else _shared(start)
+        alike.setdefault(key, []).append((cell, start))
+    for jobs in alike.values():
+        most = 1
+        if len(jobs) > 1:
+            problem = jobs[0][1].problem()
+            most = max(1, NUMBERS // (problem.agents * (problem.d + 2 * problem.p)))
+        yield from (jobs[at : at + most] for at in range(0, len(jobs), most))
+
+
+def _shared(start: Start) -> str:
+    """Return all that the runs of a sweep have in common."""
+    method = start.algorithm
+    fixed = {f.name: getattr(method, f.name) for f in fields(method)}
+    fixed = {name: value for name, value in fixed.items() if name not in method.schedules}
+    told = identity(start) | {"algorithm": [type(method).__name__, repr(fixed), method.schedules]}
+    return json.dumps([told, start.compile, start.keep], sort_keys=True)
+
+
+def _sweep(jobs: list[Job], options: dict[str, Any]) -> list[Trace]:
+    """Make the runs of some jobs at once."""
+    start = jobs[0][1]
+    return sweep(
+        [(own.algorithm, cell["seed"]) for cell, own in jobs],
+        start.problem(),
+        start.network,
+        steps=start.steps,
+        every=start.every,
+        compile=start.compile,
+        device=options["device"],
+        progress=options["progress"],
+    )
+
+
+def _run_one(cell: Cell, start: Start, folder: Path, options: dict[str, Any]) -> Trace:
+    """Make one run."""
     ranks, name = here(), stem(cell)
     checkpoint = folder / ".checkpoints" / name
     if not options["resume"] and ranks.rank == 0:
@@ -145,15 +206,20 @@ def _run_one(
     except Diverged as error:
         trace = error.trace
         trace.provenance["diverged"] = {"step": error.step, "variable": error.variable}
+    return trace
+
+
+def _store(trace: Trace, cell: Cell, start: Start, folder: Path, command: str | None) -> None:
+    """Say in a trace what made it and write it; of several processes rank 0 does."""
     trace.provenance |= {"cell": cell, "identity": identity(start), "command": command}
-    if ranks.rank:
-        return trace
+    if here().rank:
+        return
+    name = stem(cell)
     _save(trace, folder / f"{name}.csv")
     if start.keep:
         with replacing(folder / f"{name}.safetensors") as part:
             save_file({"xbar": trace.state.x.mean(0).cpu().numpy()}, part)
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    return trace
+    shutil.rmtree(folder / ".checkpoints" / name, ignore_errors=True)
 
 
 def _save(trace: Trace, path: Path) -> None:
