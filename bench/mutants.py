@@ -381,7 +381,7 @@ MUTANTS = (
     ),
     Mutant(
         "world: chain drawn from the lower stream", "src/dsbo/world.py",
-        "self.agents.tolist(), times, stream)", "self.agents.tolist(), times, min(stream, 1))",
+        "agents.cpu(), times, stream)", "agents.cpu(), times, min(stream, 1))",
     ),
     Mutant(
         "whole: two variables that begin as one tensor", "src/dsbo/whole.py",

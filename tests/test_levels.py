@@ -9,9 +9,9 @@ from cases import quadratic
 from torch.func import jacrev
 
 from dsbo import FirstOrder, SecondOrder
+from dsbo.chunked import Chunked
 from dsbo.compiled import Compiled
 from dsbo.layout import flatten
-from dsbo.one_by_one import OneByOne
 from dsbo.world import Draws
 
 torch.manual_seed(0)
@@ -117,7 +117,7 @@ def test_one_product_alone_is_that_of_the_pair(setting):
         torch.testing.assert_close((one.jac(*point), one.hess(*point)), (jv, hv))
 
 
-@pytest.mark.parametrize("kind", ["autograd", "compiled", "one by one", "differences", "no batch"])
+@pytest.mark.parametrize("kind", ["autograd", "compiled", "chunked", "differences", "no batch"])
 def test_a_point_answers_as_the_level_does_and_many_vectors_at_once(setting, kind, monkeypatch):
     monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
     level, x, y, batch, v = setting
@@ -127,7 +127,7 @@ def test_a_point_answers_as_the_level_does_and_many_vectors_at_once(setting, kin
     calls = Counter()
     one = {
         "compiled": Compiled(level),
-        "one by one": OneByOne.of(level),
+        "chunked": Chunked.of(level, 2),
         "differences": FirstOrder(level),
     }.get(kind, Compiled(level) if kind == "no batch" else level)
     point = one.counted(calls).at(x, y, batch)

@@ -27,7 +27,9 @@ from dsbo import (
     OnePeer,
     Peers,
     Problem,
+    SecondOrder,
     Sparse,
+    conformance,
     mixing,
     run,
 )
@@ -289,3 +291,25 @@ def test_compiled_derivatives_give_the_same_run():
     plain, fast = (small(tanh_problem(4), steps=10, compile=how) for how in (False, True))
     for a, b in zip(plain.state, fast.state, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_in_chunks_the_numbers_are_the_same_and_fewer_agents_are_there_at_a_time(
+    compiled, monkeypatch
+):
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
+    ring = Dense(lazy_ring(7))
+    whole, seen, real = small(tanh_problem(7), ring, steps=10), [], SecondOrder.losses
+
+    def losses(self, x, y, batch):
+        seen.append(len(x[0]))
+        return real(self, x, y, batch)
+
+    monkeypatch.setattr(SecondOrder, "losses", losses)
+    chunked = small(
+        tanh_problem(7), ring, steps=10, chunk=3, compile=compiled, measure=lambda *_: {"none": 0}
+    )
+    assert set(seen) == {3, 1}
+    conformance.equals(whole.state, chunked.state, 1e-12)
+    counts = [row["lower_grads"] for row in chunked.rows]
+    assert counts == [row["lower_grads"] for row in whole.rows]

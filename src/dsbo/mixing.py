@@ -225,7 +225,7 @@ def check(W: ArrayLike | torch.Tensor, agents: int | None = None) -> Weights:
     short = getattr(W, "dtype", None) in (torch.float32, torch.float16, torch.bfloat16) or (
         isinstance(W, np.ndarray) and W.dtype in (np.float32, np.float16)
     )
-    W = square(W)
+    W = square(W).copy()
     if agents is not None and len(W) != agents:
         raise ValueError(f"W is for {len(W)} agents, not {agents}; build it on a graph of {agents}")
     tol = 1e-6 if short else 1e-10

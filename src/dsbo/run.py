@@ -19,10 +19,10 @@ from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
 from dsbo.arguments import agree, count, fitting
 from dsbo.checkpoint import Checkpoint, Keeper
+from dsbo.chunked import Chunked
 from dsbo.compiled import Compiled
 from dsbo.network import Network, PerLevel
 from dsbo.network.watch import lagging
-from dsbo.one_by_one import OneByOne
 from dsbo.problems import Problem
 from dsbo.tally import Tally
 from dsbo.trace import ORACLES, Trace
@@ -70,6 +70,7 @@ def run(
     *,
     measure: Measure = metrics.measure,
     compile: bool = False,  # noqa: A002
+    chunk: int | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
     resume: bool = False,
@@ -97,7 +98,12 @@ def run(
     measure : callable
         (algorithm, problem, state) -> dict of numbers for a row.
     compile : bool
-        Compile the derivatives. Pays for itself after some hundred iterations of a network.
+        Compile a whole iteration into one graph, or where its Python looks at values, its
+        derivatives. Takes seconds, which the trace's provenance tells, and some hundred iterations
+        to pay for itself.
+    chunk : int, optional
+        Compute the derivatives of so many agents at a time instead of all at once: slower, but
+        what the losses make on their way is then in memory for these agents alone.
     checkpoint : path, optional
         Folder for checkpoints; written every ``checkpoint_every`` iterations, after the last and
         on an interrupt. Of several processes rank 0 alone writes and reads it, and an interrupt
@@ -129,6 +135,7 @@ def run(
     every = max(1, steps // ROWS) if every is None else count(every, "every")
     checkpoint_every = count(checkpoint_every, "checkpoint_every")
     seed = count(seed, "seed", least=0)
+    chunk = None if chunk is None else count(chunk, "chunk")
     if resume and checkpoint is None:
         raise ValueError("resume needs the folder of the checkpoint: pass checkpoint=…")
     network = fitting(algorithm, problem, network).levels
@@ -137,7 +144,7 @@ def run(
     identity = provenance.identity(algorithm, problem, network, seed, every)
     keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}
     agree(ranks, identity | keeping | {"resume": resume})
-    going = _Run(algorithm, problem, network, seed, measure, compile)
+    going = _Run(algorithm, problem, network, seed, measure, compile, chunk)
     going.trace.provenance |= identity | provenance.environment(problem.x0.device)
     going.trace.provenance |= {"steps": steps, **provenance.printed(network)}
     keeper = Keeper(checkpoint, identity, ranks)
@@ -183,13 +190,15 @@ class _Run:
         seed: int,
         measure: Measure,
         compiled: bool,
+        chunk: int | None,
     ) -> None:
         keep_freed_memory()
         self.algorithm, self.problem, self.measure = algorithm, problem, measure
         self.ranks, held = network.x.ranks, network.x.held
         self.trace, self.slow = Trace(), set[int]()
         # The same bits on any number of processes are promised on the CPU alone.
-        batched = all(part.batched for part in network) or problem.x0.is_cuda
+        if not (all(part.batched for part in network) or problem.x0.is_cuda):
+            chunk = 1
         own = problem.everyone()[held.start : held.stop]
         starts = (row.expand(len(held), -1).clone() for row in (problem.x0, problem.y0))
         self.now = Tally.start(algorithm.init(*starts))
@@ -200,7 +209,7 @@ class _Run:
         self.world = World(f, g, draws, *network.mixers(problem.x0, self.sent))
         whole = None
         self.step: Callable[[int, Any, World], Any] = algorithm.step
-        if compiled and batched and self.ranks.count == 1 and not any(p.varies for p in network):
+        if compiled and not (chunk or self.ranks.count > 1 or any(p.varies for p in network)):
             counters = self.calls, self.sent
             whole = whole_step(algorithm, self.world, self.now.state, counters, _sums)
         if whole is not None:
@@ -208,8 +217,8 @@ class _Run:
             self.trace.provenance["compiling"] = whole.seconds
         elif compiled:
             f, g = Compiled(problem.f, self.calls), Compiled(problem.g, self.calls)
-        if not batched:
-            f, g = OneByOne.of(f), OneByOne.of(g)
+        if chunk is not None:
+            f, g = Chunked.of(f, chunk), Chunked.of(g, chunk)
         self.world = self.world._replace(f=f, g=g)
 
     def advance(self) -> None:

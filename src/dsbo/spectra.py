@@ -70,10 +70,10 @@ def extremes(W: Weights) -> tuple[float, float]:
 
 
 def square(W: ArrayLike | torch.Tensor) -> Weights:
-    """Return W as a float64 array, a copy; raise a ValueError if it is not square and finite."""
+    """Return W as a float64 array; raise a ValueError if it is not square and finite."""
     if isinstance(W, torch.Tensor):
         W = W.detach().to("cpu", torch.float64).numpy()
-    out: Weights = np.array(W, dtype=np.float64)
+    out: Weights = np.asarray(W, dtype=np.float64)
     if out.ndim != 2 or out.shape[0] != out.shape[1] or out.size == 0:
         raise ValueError(f"W has shape {out.shape}; give a square matrix [N, N]")
     if not np.isfinite(out).all():
@@ -125,7 +125,7 @@ def _outermost(product: Callable[[Weights], Weights], N: int) -> tuple[float, fl
             before, found = found, _ends(np.array(diagonal), np.array(beside[1:-1]))
             if done or max(abs(a - b) for a, b in zip(before, found, strict=True)) < 1e-15:
                 return found
-            stop *= 4
+            stop *= 16
 
 
 def _ends(diagonal: Weights, beside: Weights) -> tuple[float, float]:

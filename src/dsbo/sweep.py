@@ -119,14 +119,14 @@ class Swept:
                     f"{first} and {other}; sweep each by itself"
                 )
 
-    def steps(self, t: int) -> list[list[list[float]]]:
-        """Return what each schedule says of iteration t, a row for each run of each agent."""
-        each = zip(*(algorithm.steps(t) for algorithm in self.algorithms), strict=True)
-        return [[[value] for value in values] * self.agents for values in each]
+    def steps(self, t: int) -> list[tuple[float, ...]]:
+        """Return what each schedule says of iteration t, a number for each run."""
+        return list(zip(*(algorithm.steps(t) for algorithm in self.algorithms), strict=True))
 
-    def with_steps(self, values: Sequence[Any]) -> Algorithm:
-        """Return the method with these tensors ``[N R, 1]`` as its steps."""
-        return self.algorithms[0].with_steps(values)
+    def with_steps(self, values: Sequence[Tensor]) -> Algorithm:
+        """Return the method with these tensors ``[R]`` as its steps, a row for each agent's run."""
+        rows = [value.repeat(self.agents)[:, None] for value in values]
+        return self.algorithms[0].with_steps(rows)
 
     def step(self, t: int, state: Any, world: World) -> Any:
         """Return the State of iteration t + 1."""
@@ -178,7 +178,7 @@ class _Sweep:
         starts = (row.expand(self.N * self.R, -1).clone() for row in (problem.x0, problem.y0))
         self.state = swept.algorithms[0].init(*starts)
         self.sent, self.calls = Counter[str](), Counter[str]()
-        self.oracles = [Counter(dict.fromkeys(ORACLES, 0)) for _ in seeds]
+        self.oracles, self.less = Counter(dict.fromkeys(ORACLES, 0)), [0] * self.R
         agents = problem.everyone().repeat_interleave(self.R)
         self.draws = Draws(tuple(seeds) * self.N, agents, problem.upper, problem.lower)
         mixers = (_Together(m, self.N) for m in network.mixers(problem.x0, self.sent))
@@ -222,7 +222,8 @@ class _Sweep:
         for r in self.alive:
             state, algorithm = self.of(self.state, r), self.swept.algorithms[r]
             found = self.measure(algorithm, self.problem, state)
-            row = shared | self.oracles[r] | sent
+            own = self.oracles | {"hvps": self.oracles["hvps"] - self.less[r]}
+            row = shared | own | sent
             row |= {name: float(value) for name, value in found.items()}
             self.traces[r].rows.append(row)
 
@@ -236,10 +237,10 @@ class _Sweep:
 
     def _count(self) -> None:
         """Count the oracle calls of the iteration; a run's own chains may be shorter than all."""
-        first, products = self.swept.algorithms[0], [self.calls["hvps"]] * self.R
-        if self.calls["hvps"] and isinstance(first, Momenta) and not first.full_sum:
+        self.oracles.update(self.calls)
+        first, all_ = self.swept.algorithms[0], self.calls["hvps"]
+        if all_ and isinstance(first, Momenta) and not first.full_sum:
             lengths = self.draws.numbers(self.t, keys.CHAIN, first.K)[0].view(self.N, self.R)
             longest = lengths.amax(0).tolist()
-            products = [self.calls["hvps"] * k // max(longest) for k in longest]
-        for r in self.alive:
-            self.oracles[r].update(self.calls | {"hvps": products[r]})
+            for r, k in enumerate(longest):
+                self.less[r] += all_ - all_ * k // max(longest)

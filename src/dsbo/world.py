@@ -115,11 +115,13 @@ class Draws:
 
     def _made(self, times: range, stream: int, K: int) -> Sequence[Any]:
         """Return the numbers of some iterations in a row."""
-        rows = torch.broadcast_to(torch.as_tensor(self.seed), self.agents.shape), self.agents.cpu()
-        # Rows of one seed and agent, as runs of a sweep have them, are drawn once.
-        (seeds, agents), back = torch.unique(torch.stack(rows), dim=1, return_inverse=True)
-        agents, back = agents.to(self.agents.device), back.to(self.agents.device)
-        randoms = Randoms(seeds.tolist(), agents.tolist(), times, stream)
+        seeds, agents, back = self.seed, self.agents, slice(None)
+        if not isinstance(seeds, int):
+            # Rows of one seed and agent, as runs of a sweep have them, are drawn once.
+            rows = torch.stack([torch.as_tensor(seeds), agents.cpu()])
+            (seeds, agents), back = torch.unique(rows, dim=1, return_inverse=True)
+            agents = agents.to(self.agents.device)
+        randoms = Randoms(seeds, agents.cpu(), times, stream)
         k = randoms.integers(K, 1)[..., 0] if stream == keys.CHAIN else None
         sampler = self.upper if stream in (keys.UPPER, keys.UPPER_LOOP) else self.lower
         found = sampler.numbers(randoms, agents, K)
@@ -129,7 +131,7 @@ class Draws:
             drawn = found.flatten(0, 1)[:, back].unbind()
         if k is None:
             return drawn
-        lengths = torch.from_numpy(k).to(back.device)[:, back].unbind()
+        lengths = torch.from_numpy(k).to(agents.device)[:, back].unbind()
         groups = (drawn[at : at + K] for at in range(0, len(drawn), K))
         return [one for own, group in zip(lengths, groups, strict=True) for one in (own, *group)]
 
