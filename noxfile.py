@@ -203,8 +203,13 @@ def release(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Time a step of each algorithm."""
+    """Time steps, hypergradients and sweeps against their floors and against other packages."""
     install(session, "-e", ".[book]")
+    for peer in ("jaxopt", "torchopt"):
+        try:
+            session.install(peer, *PINNED)
+        except CommandFailed:
+            session.warn(f"{peer} does not install here, and is left out")
     session.run("python", "bench/bench.py", *session.posargs)
 
 

@@ -10,55 +10,61 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from timing import Found, Ratio
+import torch
+from timing import THREADS, Found, Ratio
 
 ROOT = Path(__file__).parents[1]
 BEFORE = "9644cd8"
 """The commit before the package was made fast."""
+SHORT, LONG = 10, 60
+"""Steps of the two runs whose difference is told."""
 
 
-def one_of_each() -> dict[str, float]:
-    """Return seconds a step, metrics left out, of the first cell of each record, times its steps.
+def one_of_each() -> Iterator[tuple[str, float]]:
+    """Give the seconds that the steps of a cell take, metrics left out, for one cell of each kind.
 
-    A figure's methods count each; of tunings and repeated figures the first cell stands for all.
+    A kind is a figure's method, data set and problem; tunings do what figures do. Cells that
+    diverge within a minute's work, such as printed steps, are left out.
     """
-    import torch
-
-    from dsbo import run
+    from dsbo import Diverged
     from dsbo_book.experiments import EXPERIMENTS
 
-    torch.set_num_threads(2)
-    found = {}
+    torch.set_num_threads(THREADS)
     for name, known in EXPERIMENTS.items():
-        study = known.study("paper")
         seen = set()
-        for cell in study.cells:
+        for cell in known.study("paper").cells if "tuning" not in name else ():
             kind = cell.get("method"), cell.get("dataset"), cell.get("problem")
-            if kind in seen or "tuning" in name:
+            if kind in seen:
                 continue
             seen.add(kind)
-            start = study.start(cell)
-            problem = start.problem()
+            with suppress(Diverged):
+                told = "/".join(str(part) for part in kind if part)
+                yield f"{name} {told}", seconds_of(known.study("paper").start(cell))
 
-            def seconds(steps: int, start: Any = start, problem: Any = problem) -> float:
-                began = time.perf_counter()
-                run(
-                    start.algorithm, problem, start.network, steps=steps, every=steps,
-                    compile=start.compile, measure=lambda *_: {},
-                )  # fmt: skip
-                return time.perf_counter() - began
 
-            seconds(5)
-            few, more = 10, 60
-            short, long = (median(seconds(n) for _ in range(3)) for n in (few, more))
-            found[f"{name} {'/'.join(str(k) for k in kind if k)}"] = (
-                max(long - short, 1e-9) / (more - few) * start.steps
-            )
-    return found
+def seconds_of(start: Any) -> float:
+    """Return the seconds of all steps of a cell, from a longer run less a shorter one."""
+    from dsbo import run
+
+    problem = start.problem()
+
+    def seconds(steps: int) -> float:
+        began = time.perf_counter()
+        run(
+            start.algorithm, problem, start.network, steps=steps, every=steps,
+            compile=start.compile, measure=lambda *_: {},
+        )  # fmt: skip
+        return time.perf_counter() - began
+
+    seconds(SHORT)
+    short, long = (median(seconds(steps) for _ in range(3)) for steps in (SHORT, LONG))
+    return max(long - short, 0.0) / (LONG - SHORT) * start.steps
 
 
 def records(rounds: int) -> Found:  # noqa: ARG001
@@ -70,22 +76,23 @@ def records(rounds: int) -> Found:  # noqa: ARG001
             before, now = (_measured(root) for root in (old, ROOT))
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", old], cwd=ROOT, check=True)
+    before = {name: seconds for name, seconds in before.items() if name in now}
     for name, seconds in before.items():
         print(f"  {name:55} {seconds:8.1f} s {now[name]:8.1f} s {now[name] / seconds:6.2f}")
-    took = {"before": sum(before.values()), "now": sum(now.values())}
+    took = {"before": sum(before.values()), "now": sum(now[name] for name in before)}
     return Found(took, [Ratio("now / before", took["now"] / took["before"], 0.6)])
 
 
 def _measured(root: Path) -> dict[str, float]:
+    environment = os.environ | {"PYTHONPATH": str(root / "src")}
     command = [sys.executable, __file__]
     told = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": str(root / "src")}, capture_output=True,
-        text=True, check=True,
-    ).stdout  # fmt: skip
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
     lines = (line.rsplit("\t", 1) for line in told.splitlines() if "\t" in line)
     return {name: float(seconds) for name, seconds in lines}
 
 
 if __name__ == "__main__":
-    for cell, took in one_of_each().items():
-        print(f"{cell}\t{took}")
+    for cell, took in one_of_each():
+        print(f"{cell}\t{took}", flush=True)

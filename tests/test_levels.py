@@ -8,7 +8,7 @@ import torch
 from cases import quadratic
 from torch.func import jacrev
 
-from dsbo import FirstOrder, SecondOrder
+from dsbo import FirstOrder, SecondOrder, traced
 from dsbo.chunked import Chunked
 from dsbo.compiled import Compiled
 from dsbo.layout import flatten
@@ -201,3 +201,18 @@ def test_the_closed_form_of_quadratics_equals_automatic_differentiation():
     y, v = torch.randn(2, 5, 4, dtype=torch.float64, generator=g)
     batch = Draws(0, problem.everyone(), problem.upper, problem.lower).xi(0)
     same(problem.f, auto, x, y, batch, v)
+
+
+def test_what_cannot_be_compiled_runs_without(setting, monkeypatch):
+    level, x, y, batch, v = setting
+
+    def missing(*_, **__):
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr(torch._inductor, "compile", missing)
+    monkeypatch.setattr(traced, "_kept", {})
+    calls = Counter()
+    with pytest.warns(UserWarning, match=r"not compiled: No working .* The run goes on without"):
+        got = Compiled(level, calls).grad_hess(x, y, batch, v)
+    torch.testing.assert_close(got, level.grad_hess(x, y, batch, v))
+    assert calls == {"lower_grads": 1, "jvps": 1, "hvps": 1}

@@ -1,11 +1,14 @@
 """The meta-learning and logistic problems: their exact answers against naive ones."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
 
+from dsbo import SecondOrder
 from dsbo_book.problems import logistic_regression, meta_learning
+from dsbo_book.problems.logistic import _lower
 from dsbo_book.problems.softmax import minimise
 
 N, M, K, Q = 3, 40, 5, 3
@@ -105,3 +108,19 @@ def test_metrics_of_a_run_about_to_diverge_are_nan_and_do_not_stop_it():
     assert math.isnan(told["metric"])
     with pytest.raises(ValueError, match="Newton"):
         task.hypergradient(x[0])
+
+
+def test_the_closed_form_of_the_lower_level_is_that_of_automatic_differentiation():
+    problem = logistic()
+    closed = problem.g
+    auto = SecondOrder(_lower, problem.f.x_layout, problem.f.y_layout, "lower")
+    x, y = moved(problem)
+    batch = problem.lower.full(problem.everyone())
+    v = y.flip(0)
+    torch.testing.assert_close(closed.value(x, y, batch), auto.value(x, y, batch))
+    torch.testing.assert_close(closed.grad_hess(x, y, batch, v), auto.grad_hess(x, y, batch, v))
+    many = torch.stack([v, 2 * y])
+    mine, its = Counter(), Counter()
+    here, there = closed.counted(mine).at(x, y, batch), auto.counted(its).at(x, y, batch)
+    torch.testing.assert_close(here.both(many), there.both(many))
+    assert mine == its == {"jvps": 2, "hvps": 2}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from dsbo.levels import Level, Pair
+from dsbo.levels import Level, Pair, Point
 from dsbo.traced import Graph, compiled, nothing, parted, written
+
+Parts = tuple[Graph, Graph, list[Tensor], Counter[str]]
+"""What does not depend on the vector, the rest, what both hold, and what an answer counts."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +86,34 @@ class CompiledPoint:
         key = what, self.form, *((part.dtype, part.shape) for part in (*self.leaves, *v))
         if key not in self.level.graphs:
             self.level.graphs[key] = self._compiled(what, v)
+        if self.level.graphs[key] is None:
+            found = getattr(self.plain, what)(*v)
+            return found if isinstance(found, tuple) else (found,)
         first, rest, held, counts = self.level.graphs[key]
         if key not in self.known:
             self.known[key] = first(*self.leaves, *v, *held)
         self.level.calls.update(counts)
         return rest(*self.leaves, *v, *held, *self.known[key]) if v else self.known[key]
 
-    def _compiled(self, what: str, v: list[Tensor]) -> tuple[Graph, Graph, list[Tensor], Any]:
+    @cached_property
+    def plain(self) -> Point:
+        """The point, not compiled."""
+        x, y, *batch = tree_unflatten(self.leaves, self.form)
+        return self.level.level.counted(self.level.calls).at(x, y, *(batch or [None]))
+
+    def _compiled(self, what: str, v: list[Tensor]) -> Parts | None:
+        """Return the compiled parts of an answer, or None, with a warning, if it has no graph."""
+        try:
+            return self._parts(what, v)
+        except (RuntimeError, TypeError, ValueError) as error:
+            warnings.warn(
+                f"the derivatives are not compiled: {str(error).splitlines()[0]}. The run goes on "
+                "without; a C++ compiler is needed, and losses that do not look at values",
+                stacklevel=4,
+            )
+            return None
+
+    def _parts(self, what: str, v: list[Tensor]) -> Parts:
         """Return two compiled parts of an answer, what they hold and what it counts."""
         calls = Counter[str]()
         level = self.level.level.counted(calls)

@@ -10,13 +10,16 @@ exp-logistic, exp-a9a.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
+from dsbo.levels import Level, Pair, count
 from dsbo.problems import Problem
 from dsbo_book.problems.softmax import SoftmaxLower, accuracy, shards, softmax_loss
 
@@ -82,7 +85,88 @@ def logistic_regression(
         "upper_ridge": upper_ridge,
         **(settings or {}),
     }
-    return replace(problem, settings=told, exact=LOWER.solution, unseen={"test": test})
+    lower = LogisticLower(classes)
+    return replace(problem, g=lower, settings=told, exact=LOWER.solution, unseen={"test": test})
+
+
+@dataclass(frozen=True)
+class LogisticLower(Level):
+    """The lower level in closed form.
+
+    With s the classes' shares of the m samples a, and w_r = exp(x_r)/(qk),
+
+        ∇₁ = w_r ‖y_r‖²              ∇₂ = aᵀ(s - c)/m + 2 w y
+        ∇²₁₂ v = 2 w_r ⟨y_r, v_r⟩    ∇²₂₂ v = aᵀ(s (a v - ⟨s, a v⟩))/m + 2 w v .
+
+    Half the passes over the samples that automatic differentiation makes for a product.
+
+    Parameters
+    ----------
+    classes : int
+        Number q of classes.
+    calls : Counter
+        Where oracle calls are counted.
+    """
+
+    classes: int
+    calls: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
+
+    def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
+        """Return each agent's loss, ``[n]``."""
+        return vmap(_lower)(x, self.heads(y), batch)
+
+    def heads(self, rows: Tensor) -> Tensor:
+        """Return rows ``[…, kq]`` as matrices ``[…, k, q]``."""
+        return rows.reshape(*rows.shape[:-1], -1, self.classes)
+
+    def at(self, x: Tensor, y: Tensor, batch: Any) -> LogisticPoint:
+        """Return the level at a point."""
+        return LogisticPoint(self, x, y, batch)
+
+    def counted(self, calls: Counter[str]) -> LogisticLower:
+        """Return the same level that adds its oracle calls to ``calls``."""
+        return replace(self, calls=calls)
+
+
+class LogisticPoint:
+    """The classes' shares at a point; see `LogisticLower`."""
+
+    def __init__(self, level: LogisticLower, x: Tensor, y: Tensor, batch: Any) -> None:
+        self.level, (self.a, self.c) = level, batch
+        self.y = level.heads(y)
+        self.w = torch.exp(x)[..., None] / y.shape[1]
+        self.shares = torch.softmax(self.a @ self.y, -1)
+
+    def grad(self) -> Pair:
+        """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
+        self.level.calls["lower_grads"] += 1
+        truth = self.c[..., None] == torch.arange(self.level.classes, device=self.c.device)
+        missed = self.shares - truth.to(self.shares)
+        g2 = self._back(missed) + 2 * self.w * self.y
+        return (self.w * self.y * self.y).sum(-1), g2.flatten(-2)
+
+    def both(self, v: Tensor) -> Pair:
+        """Return ∇²₁₂ v ``[…, n, d]`` and ∇²₂₂ v ``[…, n, p]``."""
+        return self.jac(v), self.hess(v)
+
+    def jac(self, v: Tensor) -> Tensor:
+        """Return ∇²₁₂ v ``[…, n, d]`` alone."""
+        count(self.level.calls, v, "jvps")
+        product: Tensor = 2 * (self.w * self.y * self.level.heads(v)).sum(-1)
+        return product
+
+    def hess(self, v: Tensor) -> Tensor:
+        """Return ∇²₂₂ v ``[…, n, p]`` alone."""
+        count(self.level.calls, v, "hvps")
+        v = self.level.heads(v)
+        moved = self.shares * (self.a @ v)
+        moved = moved - self.shares * moved.sum(-1, keepdim=True)
+        return (self._back(moved) + 2 * self.w * v).flatten(-2)
+
+    def _back(self, moved: Tensor) -> Tensor:
+        # Rows times a matrix: with few classes faster than the transposed matrix times columns.
+        product: Tensor = (moved.mT @ self.a).mT / self.a.shape[1]
+        return product
 
 
 def _upper(ridge: float, x: Tensor, y: Tensor, batch: Any) -> Tensor:
