@@ -32,9 +32,14 @@ def written(work: Callable[..., Any], *args: Any) -> tuple[fx.GraphModule, list[
     args : list of Tensor, or Tensor
         No tensor twice: what is done with one would be taken for done with the other.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx  # slow to import, and often not needed
+    # Slow to import, and often not needed.
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
 
-    graph = make_fx(work)(*args)
+    # One mode of tensors without data for all of the graph; by default each node gets its own.
+    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
+        graph = make_fx(work)(*args)
     *_, last = (node for node in graph.graph.nodes if node.op == "placeholder")
     held = []
     for node in [node for node in graph.graph.nodes if node.op == "get_attr"]:
