@@ -177,3 +177,10 @@ def test_a_glued_value_is_found_by_the_books_build_and_shown_by_no_cell(monkeypa
     prefix = told["metadata"]["scrapbook"]["mime_prefix"]
     assert output == {f"{prefix}text/plain": repr(1 / 3)}
     assert prefix.startswith("application/papermill.record/")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint64, np.float16])
+def test_small_types_do_not_wrap_around(kind):
+    got, want = np.array([5], kind), np.array([100], kind)
+    with pytest.raises(ClaimError, match="95"):
+        claim("five is a hundred", got, want, tol=20)

@@ -180,3 +180,34 @@ def test_rounded_weights_are_of_their_type_and_sum_to_one():
         np.testing.assert_array_equal(torch.as_tensor(got).to(dtype).double(), got)
         assert np.abs(got - W).max() < 30 * torch.finfo(dtype).eps
     assert mixing.rounded(W, torch.float64) is W
+
+
+@pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("rule", [metropolis, laplacian, uniform])
+def test_edges_that_carry_nothing_are_refused(rule, weight):
+    G = graphs.ring(4)
+    G.edges[0, 1]["weight"] = weight
+    with pytest.raises(ValueError, match=r"the edge \(0, 1\) has weight .*positive weight"):
+        rule(G)
+
+
+@pytest.mark.parametrize(
+    "W",
+    [
+        np.roll(np.eye(5), 1, axis=0),
+        np.array([[0.0, 1.0], [1.0, 0.0]]),
+        uniform(graphs.ring(6), self_weight=0.0),
+        0.5 * (np.roll(np.eye(6), 1, axis=0) + np.roll(np.eye(6), 3, axis=0)),
+    ],
+)
+def test_weights_whose_disagreement_never_fades_are_refused(W):
+    assert rho(W) == pytest.approx(1)
+    with pytest.raises(ValueError, match=r"rho of W is 1.*mixing\.lazy"):
+        mixing.check(W)
+    mixing.check(lazy(W))
+
+
+def test_weights_without_own_shares_pass_if_agents_meet():
+    W = uniform(graphs.ring(5), self_weight=0.0)
+    assert rho(W) < 1
+    mixing.check(W)

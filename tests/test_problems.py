@@ -52,10 +52,14 @@ def test_conjugate_gradients_need_no_more_steps_than_dimensions_when_ill_conditi
     c["A"][:] = basis @ np.diag(10.0 ** np.arange(-2, 4)) @ basis.T
     problem = Quadratic(**c)
     x = torch.ones(3, dtype=torch.float64)
-    want, early = problem.hypergradient(x), hypergrad.cg(*point(problem, x), steps=3)
-    got = hypergrad.cg(*point(problem, x), steps=7)
+    want = problem.hypergradient(x)
+    with pytest.warns(UserWarning, match=r"stopped after 3 steps at a residual of .*more steps"):
+        early = hypergrad.cg(*point(problem, x), steps=3)
+    got = hypergrad.cg(*point(problem, x), steps=7, tol=1e-5)
     assert float((got - want).norm() / want.norm()) < 1e-6
     assert float((early - want).norm() / want.norm()) > 1e-3
+    with pytest.raises(ValueError, match="met NaN or infinity"):
+        hypergrad.cg(*point(problem, torch.full((3,), torch.nan, dtype=torch.float64)))
 
 
 @pytest.mark.parametrize("solve", [hypergrad.exact, hypergrad.cg])

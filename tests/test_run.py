@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from cases import STEPS, lazy_ring, quadratic, t2, tanh_problem
 
 from dsbo import (
     DSOBA,
+    MADSBO,
+    MDBO,
     SOBA,
     SPARKLE,
     CheckpointError,
@@ -110,7 +113,9 @@ def test_bad_steps_are_refused_by_name(bad):
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_diverging_run_names_step_and_variable_and_keeps_its_trace(tmp_path):
     network = Dense(lazy_ring(4))
-    with pytest.raises(Diverged, match=r"not finite after step \d+.*smaller steps") as caught:
+    with pytest.raises(
+        Diverged, match=r"not finite after step \d+.*smaller beta, the step"
+    ) as caught:
         run(
             DSOBA(alpha=0.1, beta=1e200, gamma=0.1), t2(), network, steps=50, every=1,
             checkpoint=tmp_path,
@@ -313,3 +318,62 @@ def test_in_chunks_the_numbers_are_the_same_and_fewer_agents_are_there_at_a_time
     conformance.equals(whole.state, chunked.state, 1e-12)
     counts = [row["lower_grads"] for row in chunked.rows]
     assert counts == [row["lower_grads"] for row in whole.rows]
+
+
+def test_finite_numbers_whose_sum_overflows_have_not_diverged():
+    large = torch.full((3000,), 60.0, dtype=torch.float16)
+
+    def upper(x, y, batch):
+        return (x * 0).sum() + (y * 0).sum() + batch.sum() * 0
+
+    data = [torch.zeros(1, dtype=torch.float16)] * 2
+    problem = Problem.from_losses(upper, upper, large, large, data, data)
+    assert not large.sum().isfinite()
+    state = run(SMALL, problem, Dense(lazy_ring(2)), steps=2, measure=lambda *_: {}).state
+    assert state.x.isfinite().all()
+
+
+def test_whatever_measure_raises_passes_and_the_trace_is_kept():
+    class Mine(Exception):
+        pass
+
+    def measure(_, __, state):
+        if float(state.x.abs().max()) > 0:
+            raise Mine("a metric of my own")
+        return {"one": np.float32(1), "two": torch.tensor(2)}
+
+    with pytest.raises(Mine, match="a metric of my own") as caught:
+        small(steps=10, every=1, measure=measure)
+    assert [row["one"] for row in caught.value.trace.rows] == [1.0] * 3
+    assert json.dumps(caught.value.trace.rows)
+
+
+def test_a_schedule_that_no_later_process_can_name_is_refused_with_a_checkpoint(tmp_path):
+    falling = replace(SMALL, alpha=lambda t: 0.1 / (t + 1))
+    run(falling, t2(), Dense(lazy_ring(4)), steps=2)
+    with pytest.raises(TypeError, match=r"DSOBA\.alpha is <function .*frozen dataclass"):
+        run(falling, t2(), Dense(lazy_ring(4)), steps=2, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DSOBA(**STEPS, theta=2.0),
+        lambda: MDBO(0.1, 0.1, eta=1.5, gamma=0.1, K=2, L=1.0),
+        lambda: MDBO(0.1, 0.1, eta=0.1, gamma=1.5, K=2, L=1.0),
+    ],
+)
+def test_a_share_above_one_is_refused(make):
+    with pytest.raises(ValueError, match=r"is a share in \[0, 1\], got"):
+        make()
+
+
+def test_numpys_whole_numbers_are_whole_numbers(tmp_path):
+    two = np.int64(2)
+    method = MADSBO(0.1, 0.1, 0.1, 0.1, T_y=two, T_z=two)
+    problem = tanh_problem(4)
+    kept = {"checkpoint": tmp_path, "checkpoint_every": two, "every": two, "seed": two}
+    trace = run(method, problem, Dense(lazy_ring(4)), steps=two, **kept)
+    trace.save(tmp_path / "trace.csv")
+    assert trace.rows[-1]["step"] == 2
+    assert type(method.T_y) is int

@@ -60,7 +60,7 @@ def test_a_full_disk_leaves_the_earlier_version(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("csv.DictWriter.writeheader", full)
+    monkeypatch.setattr("pathlib.Path.write_text", full)
     with pytest.raises(OSError, match=r"No space left.*earlier version is untouched") as caught:
         trace().save(path)
     assert caught.value.errno == errno.ENOSPC
@@ -79,3 +79,21 @@ def test_without_pandas_only_the_frame_is_missing(tmp_path, monkeypatch):
 def test_oracle_calls_are_the_sum_of_all_kinds():
     rows = [{"step": 1, "upper_grads": 1, "lower_grads": 2, "jvps": 3, "hvps": 4}]
     assert Trace(rows)["oracle_calls"].tolist() == [10]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 12, 40])
+def test_a_file_that_was_cut_short_is_no_trace(tmp_path, cut):
+    path = trace().save(tmp_path / "one.csv")
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(TraceError, match=r"cut short or changed|is not a trace"):
+        Trace.load(path)
+
+
+def test_a_digit_that_was_changed_is_seen_and_files_without_a_digest_load(tmp_path):
+    path = trace().save(tmp_path / "one.csv")
+    head, body = path.read_text().split("\n", 1)
+    path.write_text(f"{head}\n{body.replace('1', '7')}")
+    with pytest.raises(TraceError, match="changed after it was written; make it anew"):
+        Trace.load(path)
+    path.write_text(f"# {{}}\n{body}")
+    assert Trace.load(path)["loss"].tolist() == trace()["loss"].tolist()

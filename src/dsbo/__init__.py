@@ -17,6 +17,7 @@ from dsbo import problems as problems
 from dsbo import schedules as schedules
 from dsbo.algorithms import *
 from dsbo.checkpoint import CheckpointError as CheckpointError
+from dsbo.diverged import Diverged as Diverged
 from dsbo.first_order import FirstOrder as FirstOrder
 from dsbo.levels import Level as Level
 from dsbo.levels import SecondOrder as SecondOrder
@@ -29,7 +30,6 @@ from dsbo.network import Peers as Peers
 from dsbo.network import PerLevel as PerLevel
 from dsbo.network import Sparse as Sparse
 from dsbo.problems import Problem as Problem
-from dsbo.run import Diverged as Diverged
 from dsbo.run import run as run
 from dsbo.schedules import Power as Power
 from dsbo.sweep import sweep as sweep

@@ -56,6 +56,18 @@ def fitting(
     return network
 
 
+def require_told(algorithm: Algorithm) -> None:
+    """Raise a TypeError if a schedule would have another name in the next process."""
+    for name in algorithm.schedules:
+        value = getattr(algorithm, name)
+        if " at 0x" in repr(value):
+            raise TypeError(
+                f"{type(algorithm).__name__}.{name} is {value!r}, which a later process cannot "
+                "tell from another one, so the run could not be resumed; take Power(…), or write "
+                "the schedule as a frozen dataclass with __call__"
+            )
+
+
 def count(value: int, name: str, least: int = 1) -> int:
     """Return a whole number as an int, or say what is wrong with it."""
     with suppress(AttributeError):

@@ -9,6 +9,7 @@ every agent can, from its own samples: `neumann`.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import torch
@@ -73,12 +74,13 @@ def cg(
     steps : int
         Products at most; on a p-dimensional level p of them suffice in exact arithmetic.
     tol : float
-        Stop when the residual has fallen to ``tol`` times ‖∇₂f‖.
+        Stop when the residual has fallen to ``tol`` times ‖∇₂f‖. If ``steps`` do not get there, a
+        warning tells how far they got; 0 takes all steps and does not ask.
 
     Raises
     ------
     ValueError
-        If a direction of no positive curvature is met.
+        If a direction of no positive curvature, NaN or infinity is met.
     """
     u_x, u_y = (u.mean(0) for u in f.grad(x, y, xi))
     z, point = torch.zeros_like(u_y), g.at(x, y, zeta)
@@ -99,6 +101,15 @@ def cg(
         z, residual = z + length * direction, residual - length * Hd
         squared, previous = residual @ residual, squared
         direction = residual + squared / previous * direction
+    if not squared.isfinite():
+        raise ValueError("conjugate gradients met NaN or infinity; look at x, y and the batches")
+    if squared > goal and tol:
+        reached = float((squared / (u_y @ u_y)).sqrt())
+        warnings.warn(
+            f"conjugate gradients stopped after {steps} steps at a residual of {reached:.2g}, not "
+            f"{tol:.2g}, of ‖∇₂f‖; take more steps, a larger tol, or exact",
+            stacklevel=2,
+        )
     return u_x - point.jac(z.expand_as(y)).mean(0)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from dsbo.spectra import lambda_min, rho, square
+from dsbo.stochastic import require_connected, require_doubly_stochastic
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -229,37 +230,9 @@ def check(W: ArrayLike | torch.Tensor, agents: int | None = None) -> Weights:
     if agents is not None and len(W) != agents:
         raise ValueError(f"W is for {len(W)} agents, not {agents}; build it on a graph of {agents}")
     tol = 1e-6 if short else 1e-10
-    _require_doubly_stochastic(W, tol)
-    _require_connected(W, tol)
+    require_doubly_stochastic(W, tol)
+    require_connected(W, tol)
     return W
-
-
-def _require_doubly_stochastic(W: Weights, tol: float) -> None:
-    if W.min() < -tol:
-        i, j = np.unravel_index(W.argmin(), W.shape)
-        raise ValueError(
-            f"W[{i}, {j}] = {W.min():.6g} is negative; use mixing.metropolis or mixing.lazy"
-        )
-    for axis, name in ((1, "rows"), (0, "columns")):
-        sums = W.sum(axis=axis)
-        if np.abs(sums - 1).max() > tol:
-            shown = np.array2string(sums, precision=6, threshold=8, edgeitems=3)
-            raise ValueError(
-                f"W is not doubly stochastic: {name} sum to {shown}; use mixing.metropolis"
-            )
-
-
-def _require_connected(W: Weights, tol: float) -> None:
-    import networkx as nx  # slower to import than all of dsbo
-
-    support = np.abs(W) > tol
-    G = nx.from_numpy_array(support, create_using=nx.DiGraph)
-    if not nx.is_strongly_connected(G):
-        parts = [sorted(part) for part in nx.strongly_connected_components(G)]
-        raise ValueError(
-            f"the graph of W falls into {len(parts)} parts, one of them {min(parts)[:8]}; "
-            "use a connected graph (graphs.ring, graphs.erdos_renyi, …)"
-        )
 
 
 def _undirected(G: nx.Graph[int]) -> nx.Graph[int]:
@@ -283,6 +256,11 @@ def _adjacency(G: nx.Graph[int], multiplicity: bool) -> Weights:
             "the graph has self-loops; remove them with "
             "G.remove_edges_from(networkx.selfloop_edges(G)), own shares belong to the weights"
         )
+    for i, j, weight in G.edges(data="weight", default=1):
+        if not 0 < weight < np.inf:
+            raise ValueError(
+                f"the edge ({i}, {j}) has weight {weight}; remove it, or give it a positive weight"
+            )
     A = nx.to_numpy_array(G, nodelist=range(N)).T
     return np.ascontiguousarray(A if multiplicity else A > 0, dtype=np.float64)
 

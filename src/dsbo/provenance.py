@@ -94,6 +94,7 @@ def commit() -> str | None:
     """Return the commit of a source checkout, ``+`` appended if files differ from it, else None."""
     here = Path(__file__).parent
     try:
+        _git(here, "ls-files", "--error-unmatch", "--", __file__)  # or it is another repository
         found = _git(here, "rev-parse", "--short=12", "HEAD")
         return found + ("+" if _git(here, "status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from tqdm import tqdm
 from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import agree, count, fitting
+from dsbo.arguments import agree, count, fitting, require_told
 from dsbo.checkpoint import Checkpoint, Keeper
 from dsbo.chunked import Chunked
 from dsbo.compiled import Compiled
+from dsbo.diverged import Diverged
 from dsbo.network import Network, PerLevel
 from dsbo.network.watch import lagging
 from dsbo.problems import Problem
@@ -32,30 +34,6 @@ from dsbo.world import Draws, World
 Measure = Callable[[Algorithm, Problem, Any], dict[str, float]]
 ROWS = 100
 """Rows that a run records unless told otherwise."""
-
-
-class Diverged(RuntimeError):
-    """A variable became infinite or NaN. Nothing recorded before is lost.
-
-    Attributes
-    ----------
-    step : int
-        The iteration, counted from 1, after which ``variable`` was not finite.
-    variable : str
-        Name of the variable in the algorithm's State.
-    trace : Trace
-        The rows so far, and the last finite state.
-    """
-
-    def __init__(self, algorithm: Algorithm, step: int, variable: str, trace: Trace) -> None:
-        self.algorithm, self.step, self.variable, self.trace = algorithm, step, variable, trace
-        super().__init__(
-            f"{type(algorithm).__name__} diverged: {variable} is not finite after step {step}. "
-            f"The {len(trace.rows)} rows recorded so far are kept. Use smaller steps: {algorithm}"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.algorithm, self.step, self.variable, self.trace)
 
 
 def run(
@@ -122,8 +100,10 @@ def run(
     Raises
     ------
     ValueError, TypeError
-        If arguments are out of range, the network does not fit the problem, or another rank was
-        started with other settings.
+        If arguments are out of range, the network does not fit the problem, another rank was
+        started with other settings, or a schedule could not be told again after a restart.
+    Exception
+        Whatever losses and ``measure`` raise passes unchanged; its ``trace`` holds the rows so far.
     PeerLost
         If another rank ended or does not answer; says what the last checkpoint is.
     Diverged
@@ -138,6 +118,8 @@ def run(
     chunk = None if chunk is None else count(chunk, "chunk")
     if resume and checkpoint is None:
         raise ValueError("resume needs the folder of the checkpoint: pass checkpoint=…")
+    if checkpoint is not None:
+        require_told(algorithm)
     network = fitting(algorithm, problem, network).levels
     problem = problem.to(device) if device is not None else problem
     ranks = network.x.ranks
@@ -170,8 +152,10 @@ def run(
                 bar.update()
                 if going.now.t == steps or going.now.t % checkpoint_every == 0:
                     keeper.keep(lambda: going.checkpoint(identity))
-        except (Diverged, KeyboardInterrupt) as error:
-            # An interrupt reaches the ranks at different iterations; then the last one kept stands.
+        except BaseException as error:
+            with suppress(AttributeError):  # whatever ends a run, its trace is there
+                error.trace = going.trace  # type: ignore[attr-defined]
+            # An error reaches the ranks at different iterations; then the last one kept stands.
             if isinstance(error, Diverged) or ranks.count == 1:
                 keeper.keep(lambda: going.checkpoint(identity))
             raise
@@ -228,6 +212,8 @@ class _Run:
         state = self.step(self.now.t, self.now.state, self.world)
         told = self.step.told if isinstance(self.step, WholeStep) else _sums(state)
         finite = [math.isfinite(value) for value in told.tolist()]
+        if not all(finite):  # a sum may overflow where no number does
+            finite = [bool(part.isfinite().all()) for part in state]
         busy = time.perf_counter() - started - (self.ranks.waited - waited)
         # The first that is not finite on any rank is the farthest from the end.
         bad = self.ranks.maximum(0 if all(finite) else len(finite) - finite.index(False))

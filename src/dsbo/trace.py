@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
+import io
 import json
 import math
 import os
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 ORACLES = ("upper_grads", "lower_grads", "jvps", "hvps")
 """Columns that count oracle calls of one agent, by kind."""
+
+
+DIGEST = "sha256 of the rows"
+"""Under which a file tells what its table must be, so that half of one is not taken for it."""
 
 
 class TraceError(ValueError):
@@ -125,11 +131,15 @@ class Trace:
         if path.suffix != ".csv":
             raise ValueError(f"cannot save a trace as {path.name!r}; use .csv, or trace.frame")
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-            file.write("# " + json.dumps(self.provenance, sort_keys=True) + "\n")
-            table = csv.DictWriter(file, columns, lineterminator="\n")
-            table.writeheader()
-            table.writerows(self.rows)
+        body = io.StringIO()
+        table = csv.DictWriter(body, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(self.rows)
+        told = self.provenance | {DIGEST: _digest(body.getvalue())}
+        with replacing(path) as part:
+            part.write_text(
+                f"# {json.dumps(told, sort_keys=True)}\n{body.getvalue()}", "utf-8", newline=""
+            )
         return path
 
     @classmethod
@@ -144,16 +154,23 @@ class Trace:
             If the file is not a trace, or only part of one.
         """
         path = Path(path)
-        with path.open(encoding="utf-8", newline="") as file:
-            head = file.readline()
-            try:
-                kept = json.loads(head.removeprefix("# ")) if head.startswith("# {") else None
-                rows = [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
-            except (ValueError, TypeError) as error:
-                raise TraceError(f"{path} is not a trace: {error}") from error
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                head, body = file.readline(), file.read()
+            kept = json.loads(head.removeprefix("# ")) if head.startswith("# {") else None
+            table = csv.DictReader(io.StringIO(body), strict=True)
+            rows = [{k: _number(v) for k, v in row.items()} for row in table]
+        except (ValueError, TypeError, AttributeError, csv.Error) as error:
+            raise TraceError(f"{path} is not a trace: {error}") from error
         if kept is None:
             raise TraceError(f"{path} is not a trace: its first line is not '# {{…}}'")
+        if kept.pop(DIGEST, _digest(body)) != _digest(body):
+            raise TraceError(f"{path} was cut short or changed after it was written; make it anew")
         return cls(rows, kept)
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def _number(text: str) -> int | float:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import partial
+from numbers import Integral
 from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, Self, get_type_hints
 
 import numpy as np
@@ -95,6 +96,8 @@ class Algorithm:
     source: ClassVar[str] = ""
     colour: ClassVar[str] = "#000000"
     cost: ClassVar[Cost]
+    shares: ClassVar[tuple[str, ...]] = ("theta", "eta")
+    """Schedules that are weights of the newest estimate in an average."""
     shared_lower: ClassVar[bool] = True
     """True if all agents share one lower variable, False if each has its own."""
     centralised: ClassVar[bool] = False
@@ -108,7 +111,10 @@ class Algorithm:
     def __post_init__(self) -> None:
         for name in self.schedules:
             told = f"{type(self).__name__}.{name}"
-            object.__setattr__(self, name, as_schedule(getattr(self, name), told))
+            value = as_schedule(getattr(self, name), told)
+            if name in self.shares and isinstance(value, Constant) and value.value > 1:
+                raise ValueError(f"{told} is a share in [0, 1], got {value.value}; give at most 1")
+            object.__setattr__(self, name, value)
 
     @property
     def schedules(self) -> list[str]:
@@ -133,8 +139,9 @@ class Algorithm:
         """Raise a ValueError if one of these settings is not a whole number, at least 1."""
         for name in names:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
                 raise ValueError(f"{name} must be a whole number, at least 1, got {value!r}")
+            object.__setattr__(self, name, int(value))
 
     def require_positive(self, *names: str) -> None:
         """Raise a ValueError if one of these settings is not positive and finite."""
@@ -221,6 +228,8 @@ class Momenta(Algorithm):
     K: int
     L: float
     full_sum: bool = False
+
+    shares: ClassVar[tuple[str, ...]] = ("eta", "gamma")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -36,8 +37,9 @@ class Minibatch:
     def __post_init__(self) -> None:
         if self.size is None:
             return
-        if isinstance(self.size, bool) or not isinstance(self.size, int):
+        if isinstance(self.size, bool) or not isinstance(self.size, Integral):
             raise TypeError(f"batch must be a whole number or None, got {self.size!r}")
+        object.__setattr__(self, "size", int(self.size))
         if self.size < 1:
             raise ValueError(f"batch must be at least 1, got {self.size}; None takes all data")
 

@@ -17,9 +17,10 @@ from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from dsbo.checkpoint import CheckpointError
+from dsbo.diverged import Diverged
 from dsbo.network.peers import over_processes
 from dsbo.network.ranks import ALONE, here
-from dsbo.run import Diverged, run
+from dsbo.run import run
 from dsbo.sweep import sweep
 from dsbo.trace import Trace, replacing
 from dsbo_book.experiments.record import SUFFIX, Record, read, write
