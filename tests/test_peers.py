@@ -5,10 +5,10 @@ from functools import cache, partial
 
 import pytest
 import torch
-from cases import equal_to_rounding, lazy_ring, quadratic, tanh_problem
+from cases import STEPS, equal_to_rounding, lazy_ring, quadratic, tanh_problem
 from test_conformance import CASES, weights
 
-from dsbo import Dense, Peers, PerLevel, Sparse, graphs, mixing, run
+from dsbo import DSOBA, Dense, Peers, PerLevel, Sparse, graphs, mixing, run
 from dsbo.network import OnePeer, spawn
 from dsbo.network.peers import over_processes
 from dsbo_book.experiments.running import run_study
@@ -136,3 +136,21 @@ def test_only_rows_that_are_asked_for_cross():
     assert network.crossings == 0  # alone
     assert network.asked(range(2), range(2, 6)) == [2]
     assert network.asked(range(2, 4), range(2)) == [1]
+
+
+def test_processes_that_have_not_met_are_told_to(monkeypatch):
+    problem = quadratic()[1]
+    for network in (Peers(lazy_ring(5)), Dense(lazy_ring(5))):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        with pytest.raises(ValueError, match=r"2 processes were started, .*join\(\)"):
+            run(DSOBA(**STEPS), problem, network, steps=1)
+        monkeypatch.delenv("WORLD_SIZE")
+
+
+def dense_among_others():
+    with pytest.raises(ValueError, match=r"Dense holds all agents in every process.*Peers"):
+        run(DSOBA(**STEPS), quadratic()[1], Dense(lazy_ring(5)), steps=1)
+
+
+def test_all_agents_in_each_of_several_processes_are_refused():
+    spawn(dense_among_others, processes=2)

@@ -295,3 +295,81 @@ def test_schedules():
     assert power(12) == 0.5
     with pytest.raises(ValueError, match="shift > 0"):
         Power(1.0, shift=0.0)
+
+
+def looking_elsewhere(how):
+    """Losses that mistake what they are called with, each in its own way."""
+    module = nn.Linear(2, 1)
+
+    def fit(y, a):
+        return (
+            {
+                "the module": lambda: module(a),
+                "detached": lambda: a @ y.detach(),
+                "a number": lambda: a.sum(),
+            }[how]()
+            .square()
+            .mean()
+        )
+
+    return fit
+
+
+@pytest.mark.parametrize("how", ["the module", "detached", "a number"])
+def test_a_loss_that_does_not_depend_on_its_variable_is_refused(how):
+    fit, data = looking_elsewhere(how), [torch.randn(3, 2)] * 2
+    right = {"x0": torch.zeros(2), "y0": torch.zeros(2), "upper_data": data, "lower_data": data}
+
+    def good(x, y, a):
+        return (a @ (x + y)).square().mean()
+
+    with pytest.raises(ValueError, match=r"lower loss does not depend on y; .*functional_call"):
+        Problem.from_losses(good, lambda x, y, a: fit(y, a) + x.sum(), **right)
+    with pytest.raises(ValueError, match="upper loss depends on neither x nor y"):
+        Problem.from_losses(lambda _, y, a: fit(y, a), good, **right)
+
+
+def test_frozen_parameters_are_not_variables():
+    module = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    module[0].requires_grad_(False)
+    before = module[0].weight.clone()
+
+    def lower(x, y, batch):
+        out = torch.func.functional_call(module, y, batch)
+        return out.square().mean() + x.exp().sum() * sum(p.square().sum() for p in y.values())
+
+    data = [torch.randn(6, 3) for _ in range(2)]
+    problem = Problem.from_losses(lower, lower, torch.zeros(1), module, data, data)
+    assert problem.p == 5
+    state = run(DSOBA(0.1, 0.1, 0.1), problem, Dense(mixing.average(2)), steps=3).state
+    assert torch.equal(module[0].weight, before)
+    assert not state.y.requires_grad
+    with pytest.raises(ValueError, match="y0 is empty"):
+        Problem.from_losses(lower, lower, torch.zeros(1), module[0], data, data)
+
+
+@pytest.mark.parametrize("kind", ["attention", "encoder", "a backbone that trains elsewhere"])
+def test_layers_of_today_run_and_their_state_carries_no_graph(kind):
+    g = torch.Generator().manual_seed(0)
+    data = [torch.randn(6, 5, 8, generator=g) for _ in range(2)]
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    backbone = nn.Linear(8, 8)
+    y0 = {name: torch.randn(8, 8, generator=g) / 3 for name in "qkv"}
+
+    def out(y, a):
+        if kind == "encoder":
+            return torch.func.functional_call(encoder, y, (a,))
+        q, k, v = (a @ y[name] for name in "qkv")
+        if kind == "attention":
+            return nn.functional.scaled_dot_product_attention(q, k, v)
+        return backbone(q + k + v)
+
+    def lower(x, y, a):
+        ridge = x.exp().sum() * sum(part.square().sum() for part in y.values())
+        return out(y, a).square().mean() + 1e-2 * ridge
+
+    start = encoder if kind == "encoder" else y0
+    problem = Problem.from_losses(lower, lower, torch.zeros(1), start, data, data, batch=3)
+    state = run(DSOBA(0.01, 0.01, 0.01), problem, Dense(mixing.average(2)), steps=3).state
+    assert all(part.isfinite().all() and part.grad_fn is None for part in state)
+    assert state.y.numpy().shape == (2, problem.p)

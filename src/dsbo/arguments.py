@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -38,8 +39,19 @@ def fitting(
         return Dense(mixing.average(N)) if here() is ALONE else Peers(mixing.average(N))
     if not isinstance(network, Network | PerLevel):
         raise TypeError(f"network must be a Network such as Dense(W), got {type(network).__name__}")
+    started = os.environ.get("WORLD_SIZE", "1")
     for level in network.levels.distinct:
         level.check_ranks()
+        if here() is ALONE and started != "1":
+            raise ValueError(
+                f"{started} processes were started, and each would hold all agents; run inside "
+                "`with dsbo.network.join():`, with Peers(W), or start one process"
+            )
+        if here() is not ALONE and level.ranks is ALONE:
+            raise ValueError(
+                f"{type(level).__name__} holds all agents in every process that has joined others; "
+                "take Peers(W), or run outside `with join():`"
+            )
         if level.agents != N:
             raise ValueError(
                 f"the network has {level.agents} agents, the problem {N}; "

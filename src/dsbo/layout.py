@@ -74,7 +74,8 @@ def flatten(tree: Tree, name: str) -> tuple[Tensor, Layout]:
     Parameters
     ----------
     tree : Tensor, Mapping of str to Tensor, iterable of Tensor, or nn.Module
-        A module stands for the dict of its named parameters.
+        A module stands for the dict of its named parameters that require a gradient; the others
+        stay as they are.
     name : str
         Named in the errors.
 
@@ -86,7 +87,7 @@ def flatten(tree: Tree, name: str) -> tuple[Tensor, Layout]:
         If the tree is empty, mixes dtypes or devices, or holds NaN or infinity.
     """
     if isinstance(tree, nn.Module):
-        tree = dict(tree.named_parameters())
+        tree = {k: part for k, part in tree.named_parameters() if part.requires_grad}
     keys: tuple[str, ...] | None = None
     if isinstance(tree, Tensor):
         parts = [tree]

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.func import vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dsbo.layout import Layout, Tree
 
@@ -135,12 +136,28 @@ class SecondOrder(Level):
         """Return the same level that adds its oracle calls to ``calls``."""
         return replace(self, calls=calls)
 
+    def depends(self, x: Tensor, y: Tensor, batch: Any) -> tuple[bool, bool]:
+        """Say whether the losses depend on x, and whether on y, by their graph."""
+        with torch.enable_grad():
+            at_x, at_y = (
+                [leaf.detach().requires_grad_() for leaf in layout.leaves(rows)]
+                for layout, rows in ((self.x_layout, x), (self.y_layout, y))
+            )
+            total = self.losses(at_x, at_y, batch).sum()
+            if not total.requires_grad:
+                return False, False
+            found = torch.autograd.grad(total, [*at_x, *at_y], allow_unused=True)
+        used = [part is not None for part in found]
+        return any(used[: len(at_x)]), any(used[len(at_x) :])
+
     def losses(self, x: Sequence[Tensor], y: Sequence[Tensor], batch: Any) -> Tensor:
         """Return each agent's loss without the ridge, ``[n]``."""
         trees = self.x_layout.tree(x), self.y_layout.tree(y)
-        if batch is None:
-            return vmap(lambda x, y: self.loss(x, y, None))(*trees)
-        return vmap(self.loss)(*trees, batch)
+        # The other kernels of attention have no second derivative, or are not mapped over agents.
+        with sdpa_kernel(SDPBackend.MATH):
+            if batch is None:
+                return vmap(lambda x, y: self.loss(x, y, None))(*trees)
+            return vmap(self.loss)(*trees, batch)
 
 
 class AutogradPoint:

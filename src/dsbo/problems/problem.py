@@ -81,8 +81,8 @@ class Problem:
             One agent's ``(x, y, batch) -> scalar``, pure functions made of PyTorch operations.
             x and y arrive in the form of ``x0`` and ``y0``, the batch in the form of a shard.
         x0, y0 : Tensor, dict of Tensor, sequence of Tensor, or nn.Module
-            Starts. A module stands for the dict of its parameters; in the loss call
-            ``torch.func.functional_call(module, y, inputs)``.
+            Starts. A module stands for the dict of its parameters that require a gradient; in the
+            loss call ``torch.func.functional_call(module, y, inputs)``.
         upper_data, lower_data : sequence
             One entry an agent: a tensor, or a tuple of tensors with the same number of rows.
         batch : int, optional
@@ -129,6 +129,7 @@ class Problem:
         settings = {"name": "from_losses", "batch": batch, "ridge": ridge}
         problem = Problem(*levels, x_row, y_row, agents, *samplers, settings, metrics)
         problem._try_losses()
+        problem._require_dependence(*levels)
         return problem
 
     @property
@@ -231,6 +232,21 @@ class Problem:
                 raise ValueError(f"the {name} loss must return a scalar, it returned shape {shape}")
             if not value.isfinite().all():
                 raise ValueError(f"the {name} loss of agent 0 is {float(value)} at the start")
+
+    def _require_dependence(self, f: SecondOrder, g: SecondOrder) -> None:
+        """Raise a ValueError if a loss does not depend on what it is to be minimised over."""
+        one, remedy = (
+            self.everyone()[:1],
+            (
+                "use the x and y that the loss is called with (of a module, "
+                "torch.func.functional_call(module, y, inputs)), without detach, item or no_grad"
+            ),
+        )
+        at = self.x0[None], self.y0[None]
+        if not any(f.depends(*at, self.upper.full(one))):
+            raise ValueError(f"the upper loss depends on neither x nor y; {remedy}")
+        if not g.depends(*at, self.lower.full(one))[1]:
+            raise ValueError(f"the lower loss does not depend on y; {remedy}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(agents={self.agents}, d={self.d}, p={self.p})"
