@@ -1,6 +1,9 @@
 """The command line, on a sample that comes with the package."""
 
+import os
 import re
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -154,3 +157,14 @@ def test_data_are_fetched_by_name_or_all(capsys, monkeypatch, tmp_path):
     assert asked == [(name, "http://there") for name in data.NAMES]
     assert main(["data", "fetch"]) == 1
     assert "say which data sets: mnist, " in capsys.readouterr().err
+
+
+def test_a_terminal_without_unicode_and_a_reader_that_has_seen_enough():
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = f"{sys.executable} -m dsbo list"
+    for line in (command, f"{command} | head -1"):
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line], env=environment, capture_output=True, check=True
+        )
+        assert done.stdout.startswith(b"experiments (dsbo run NAME")
+        assert done.stderr == b""

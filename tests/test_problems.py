@@ -199,7 +199,7 @@ BAD = [
     ([*shards(2), (torch.full((8, 2), math.nan), torch.zeros(8))], ValueError, "16 NaN"),
     ([(torch.zeros(8, 2), torch.zeros(7))], ValueError, r"have \[8, 7\] rows"),
     ([(torch.zeros(0, 2), torch.zeros(0))], ValueError, "has no rows"),
-    ([(np.zeros((8, 2)), np.zeros(8))], TypeError, "holds a ndarray"),
+    ([(np.array(["a"]), np.zeros(8))], TypeError, "holds a ndarray"),
     (shards(2), ValueError, "upper_data has 3 agents, lower_data 2"),
 ]
 
@@ -373,3 +373,62 @@ def test_layers_of_today_run_and_their_state_carries_no_graph(kind):
     state = run(DSOBA(0.01, 0.01, 0.01), problem, Dense(mixing.average(2)), steps=3).state
     assert all(part.isfinite().all() and part.grad_fn is None for part in state)
     assert state.y.numpy().shape == (2, problem.p)
+
+
+class Rows(torch.utils.data.Dataset):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        return torch.full((2,), float(i)), i % 2
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield ROWS[0][0]
+
+
+ROWS = torch.arange(12.0).view(6, 2), torch.arange(6)
+FORMS = {
+    "tensor": ROWS[0],
+    "array": ROWS[0].numpy(),
+    "tuple": ROWS,
+    "arrays": tuple(part.numpy() for part in ROWS),
+    "list": list(ROWS),
+    "dict": dict(zip("ac", ROWS, strict=True)),
+    "TensorDataset": torch.utils.data.TensorDataset(*ROWS),
+    "Dataset": Rows(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_data_may_come_as_people_have_them(form):
+    shard, seen = FORMS[form], []
+
+    def lower(x, y, batch):
+        seen.append(batch)
+        a = batch["a"] if form == "dict" else batch if form in ("tensor", "array") else batch[0]
+        return (a @ (y - x)).square().mean() + y.square().sum()
+
+    start = torch.zeros(2)
+    problem = Problem.from_losses(lower, lower, start, start, [shard] * 2, [shard] * 2, batch=3)
+    run(DSOBA(1e-3, 1e-3, 1e-3), problem, Dense(mixing.average(2)), steps=2)
+    kind = dict if form == "dict" else torch.Tensor if form in ("tensor", "array") else tuple
+    assert isinstance(seen[0], kind)
+
+
+@pytest.mark.parametrize(
+    ("shard", "says"),
+    [
+        (torch.utils.data.DataLoader(Rows()), r"loader\.dataset, and batch="),
+        ("text", "is a str; give a tensor"),
+        (3, "is a int; give a tensor"),
+        ([[1.0, 2.0]], "holds a list; convert it to a tensor"),
+        (np.array(["a"]), "holds a ndarray; convert it to a tensor"),
+        (Stream(), "without a length"),
+    ],
+)
+def test_other_data_are_refused_with_the_conversion(shard, says):
+    loss, start = (lambda x, y, _: (x + y).sum()), torch.zeros(1)
+    with pytest.raises(TypeError, match=says):
+        Problem.from_losses(loss, loss, start, start, [shard] * 2, [shard] * 2)

@@ -6,6 +6,7 @@ Help comes at once, so a command imports what it needs when it runs.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import platform
 import shlex
@@ -34,18 +35,27 @@ exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no ‖ or ✓ gets a ?
+        sys.stdout.reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(words)
     args.command_line = shlex.join(["dsbo", *words])
     command: Callable[[argparse.Namespace], int] = args.command
     try:
-        return command(args)
+        done = command(args)
+        sys.stdout.flush()
+        return done
+    except BrokenPipeError:  # who reads has seen enough, as `| head` does
+        return os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()) and 0
     except ModuleNotFoundError as error:
         remedy = "pip install 'dsbo[book]' brings all that the command line needs"
         print(f"dsbo: {error}; {remedy}", file=sys.stderr)
         return 1
     except Exception as error:
-        if not _expected(error):
+        from dsbo import PeerLost
+
+        # These tell a user what to do, and a traceback would only hide it.
+        if not isinstance(error, (OSError, ValueError, PeerLost)):
             raise
         print(f"dsbo: {error}", file=sys.stderr)
         return 1
@@ -53,13 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         how = "add --resume" if args.command is run_experiment else "give the same command"
         print(f"dsbo: interrupted; {how} to go on from here", file=sys.stderr)
         return 130
-
-
-def _expected(error: Exception) -> bool:
-    """Say whether an error tells a user what to do, so that its traceback would only hide it."""
-    from dsbo import PeerLost
-
-    return isinstance(error, (OSError, ValueError, PeerLost))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -293,7 +296,3 @@ def device(text: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise argparse.ArgumentTypeError(f"{text}: {str(error).splitlines()[0]}") from None
     return text
-
-
-if __name__ == "__main__":
-    sys.exit(main())

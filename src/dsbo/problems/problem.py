@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_map
 from dsbo.first_order import FirstOrder
 from dsbo.layout import Tree, flatten
 from dsbo.levels import Level, Loss, SecondOrder
-from dsbo.problems.samplers import Shard, minibatch
+from dsbo.problems.samplers import minibatch
+from dsbo.problems.shards import Shard
 from dsbo.world import Sampler
 
 Metrics = Callable[[Any, Tensor, Tensor, bool], dict[str, float]]
@@ -84,7 +85,8 @@ class Problem:
             Starts. A module stands for the dict of its parameters that require a gradient; in the
             loss call ``torch.func.functional_call(module, y, inputs)``.
         upper_data, lower_data : sequence
-            One entry an agent: a tensor, or a tuple of tensors with the same number of rows.
+            One entry an agent: a tensor, a NumPy array, a tuple or a dict of them with the same
+            number of rows, or a map-style ``Dataset`` of samples. Every agent needs as many rows.
         batch : int, optional
             Rows an agent draws in an iteration; by default all it has.
         ridge : float

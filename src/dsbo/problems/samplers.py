@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from dsbo.keys import Randoms
-
-Shard = Tensor | tuple[Tensor, ...]
-"""One agent's data: a tensor, or a tuple of tensors with the same first axis."""
+from dsbo.problems.shards import Form, Shard, opened
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +24,13 @@ class Minibatch:
         Each ``[N, m, …]``: N agents with m rows each.
     size : int or None
         Rows in a batch; None takes all m rows every time, so that nothing is random.
-    single : bool
-        Hand the loss the tensor itself instead of a tuple of one.
+    form : tuple of str or None
+        What the loss is handed: a dict with these names, a tuple for (), a tensor for None.
     """
 
     data: tuple[Tensor, ...]
     size: int | None
-    single: bool = False
+    form: Form = ()
 
     def __post_init__(self) -> None:
         if self.size is None:
@@ -63,10 +61,12 @@ class Minibatch:
 
     def to(self, device: torch.device) -> Minibatch:
         """Return the sampler with its data on ``device``."""
-        return Minibatch(tuple(p.to(device) for p in self.data), self.size, self.single)
+        return Minibatch(tuple(p.to(device) for p in self.data), self.size, self.form)
 
     def _hand_over(self, parts: tuple[Tensor, ...]) -> Any:
-        return parts[0] if self.single else parts
+        if self.form is None:
+            return parts[0]
+        return dict(zip(self.form, parts, strict=True)) if self.form else parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,20 +119,20 @@ def minibatch(shards: Sequence[Shard], batch: int | None, name: str) -> Minibatc
     """
     if isinstance(shards, Tensor) or not isinstance(shards, Sequence) or not len(shards):
         raise TypeError(
-            f"{name} must be a list with one entry an agent (a tensor or a tuple of tensors), "
-            f"got {type(shards).__name__}"
+            f"{name} must be a list with one entry an agent (a tensor, an array, a tuple or dict "
+            f"of them, or a data set), got {type(shards).__name__}; take list(…)"
         )
-    per_agent = [(s,) if isinstance(s, Tensor) else tuple(s) for s in shards]
-    for i, parts in enumerate(per_agent):
+    per_agent, forms = zip(*(opened(s, f"{name}[{i}]") for i, s in enumerate(shards)), strict=True)
+    for i, (parts, form) in enumerate(zip(per_agent, forms, strict=True)):
+        if form != forms[0]:
+            raise ValueError(f"{name}[{i}] comes as {form}, agent 0's as {forms[0]}; give one form")
         _check_shard(parts, per_agent[0], f"{name}[{i}]")
     data = tuple(torch.stack(column) for column in zip(*per_agent, strict=True))
-    return Minibatch(data, batch, single=isinstance(shards[0], Tensor))
+    return Minibatch(data, batch, forms[0])
 
 
 def _check_shard(parts: tuple[Tensor, ...], first: tuple[Tensor, ...], name: str) -> None:
     for part in parts:
-        if not isinstance(part, Tensor):
-            raise TypeError(f"{name} holds a {type(part).__name__}; convert it to a tensor")
         if part.ndim == 0 or part.shape[0] == 0:
             raise ValueError(f"{name} has no rows; every agent needs data")
         if part.is_floating_point() and not part.isfinite().all():

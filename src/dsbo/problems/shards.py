@@ -1,0 +1,61 @@
+"""What an agent's data may come as, and the tensors it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
+
+Shard = Any
+"""One agent's data: a tensor, a NumPy array, a tuple or dict of them, or a map-style Dataset."""
+Form = tuple[str, ...] | None
+"""The names of a dict's tensors, none for those of a tuple, None for a tensor by itself."""
+
+
+def opened(shard: Shard, name: str) -> tuple[tuple[Tensor, ...], Form]:
+    """Return the tensors of a shard, and the form in which a loss gets a batch of them.
+
+    Raises
+    ------
+    TypeError
+        If it is something else; the message says how to convert it.
+    """
+    if isinstance(shard, DataLoader):
+        raise TypeError(f"{name} is a DataLoader; give its data set, loader.dataset, and batch=…")
+    if isinstance(shard, TensorDataset):
+        shard = shard.tensors
+    elif isinstance(shard, Dataset):
+        shard = _collated(shard, name)
+    if isinstance(shard, Tensor | np.ndarray):
+        return (_tensor(shard, name),), None
+    if isinstance(shard, Mapping):
+        parts = tuple(_tensor(part, f"{name}[{key!r}]") for key, part in shard.items())
+        return parts, tuple(map(str, shard))
+    if isinstance(shard, Sequence) and not isinstance(shard, str):
+        return tuple(_tensor(part, name) for part in shard), ()
+    raise TypeError(
+        f"{name} is a {type(shard).__name__}; give a tensor, a NumPy array, a tuple or dict of "
+        "them, or a data set with a length"
+    )
+
+
+def _collated(dataset: Dataset[Any], name: str) -> Any:
+    try:
+        items = [dataset[i] for i in range(len(dataset))]  # type: ignore[arg-type]
+    except (TypeError, NotImplementedError) as error:
+        raise TypeError(
+            f"{name} is a {type(dataset).__name__} without a length; collect its samples in tensors"
+        ) from error
+    return default_collate(items)
+
+
+def _tensor(part: Any, name: str) -> Tensor:
+    if isinstance(part, np.ndarray) and part.dtype.kind in "biuf":
+        return torch.tensor(part)
+    if not isinstance(part, Tensor):
+        raise TypeError(f"{name} holds a {type(part).__name__}; convert it to a tensor")
+    return part
