@@ -8,7 +8,7 @@ import torch
 from cases import coefficients, quadratic, t2
 from torch import nn
 
-from dsbo import DSOBA, Dense, Problem, hypergrad, mixing, run
+from dsbo import DSOBA, CheckpointError, Dense, Problem, hypergrad, mixing, run
 from dsbo.problems import Quadratic
 from dsbo.schedules import Constant, Power, as_schedule
 from dsbo.world import Draws
@@ -432,3 +432,23 @@ def test_other_data_are_refused_with_the_conversion(shard, says):
     loss, start = (lambda x, y, _: (x + y).sum()), torch.zeros(1)
     with pytest.raises(TypeError, match=says):
         Problem.from_losses(loss, loss, start, start, [shard] * 2, [shard] * 2)
+
+
+def test_a_run_is_not_resumed_with_another_loss(tmp_path):
+    data, start = [torch.randn(3, 2)] * 2, torch.zeros(2)
+
+    def losses(power, **name):
+        def lower(x, y, a):
+            return (a @ (y - x)).abs().pow(power).mean() + y.square().sum()
+
+        return Problem.from_losses(lower, lower, start, start, data, data, **name)
+
+    def go(problem, steps):
+        kept = {"checkpoint": tmp_path, "every": 2, "resume": True}
+        return run(DSOBA(0.1, 0.1, 0.1), problem, Dense(mixing.average(2)), steps, **kept)
+
+    go(losses(2.0), 4)
+    go(losses(2.0), 6)
+    with pytest.raises(CheckpointError, match=r"problem was .*\(2\.0\).*is .*\(3\.0\)"):
+        go(losses(3.0), 8)
+    assert losses(2.0, name="mine").settings["losses"] == "mine"

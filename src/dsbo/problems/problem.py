@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 from dsbo.first_order import FirstOrder
 from dsbo.layout import Tree, flatten
 from dsbo.levels import Level, Loss, SecondOrder
+from dsbo.problems.named import told
 from dsbo.problems.samplers import minibatch
 from dsbo.problems.shards import Shard
 from dsbo.world import Sampler
@@ -73,6 +74,7 @@ class Problem:
         ridge: float = 0.0,
         *,
         metrics: Metrics | None = None,
+        name: str | None = None,
     ) -> Problem:
         """Make a problem of one's own from two loss functions and every agent's data.
 
@@ -94,6 +96,9 @@ class Problem:
         metrics : callable, optional
             ``(problem, x, y, shared) -> dict`` of numbers that a trace should record, see
             `Problem`; ``problem.unpack`` gives a row the form of its start.
+        name : str, optional
+            What tells these losses from others when a run is resumed; by default where they are
+            defined, a checksum of their source and the numbers they close over.
 
         Raises
         ------
@@ -128,7 +133,8 @@ class Problem:
             SecondOrder(upper, x_layout, y_layout, "upper"),
             SecondOrder(lower, x_layout, y_layout, "lower", ridge=ridge),
         )
-        settings = {"name": "from_losses", "batch": batch, "ridge": ridge}
+        losses = name or [told(upper), told(lower)]
+        settings = {"name": "from_losses", "losses": losses, "batch": batch, "ridge": ridge}
         problem = Problem(*levels, x_row, y_row, agents, *samplers, settings, metrics)
         problem._try_losses()
         problem._require_dependence(*levels)
