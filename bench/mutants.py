@@ -150,7 +150,7 @@ MUTANTS = (
     ),
     Mutant(
         "mixing: rounded weights without what makes them sum to one", M,
-        "return _fill_diagonal(off)", "return off", (MIXING,),
+        "out = _fill_diagonal(off)", "out = off", (MIXING,),
     ),
     Mutant(
         "mixing: lazy weights keep a third", M,
@@ -385,7 +385,8 @@ MUTANTS = (
     ),
     Mutant(
         "whole: two variables that begin as one tensor", "src/dsbo/whole.py",
-        "[part.clone() for part in state]", "list(state)", (CONFORMANCE,),
+        "[part.clone(memory_format=torch.contiguous_format) for part in state]", "list(state)",
+        (CONFORMANCE,),
     ),
     Mutant(
         "whole: a step that looks at t is taken for one that does not", "src/dsbo/whole.py",

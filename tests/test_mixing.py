@@ -202,12 +202,39 @@ def test_edges_that_carry_nothing_are_refused(rule, weight):
 )
 def test_weights_whose_disagreement_never_fades_are_refused(W):
     assert rho(W) == pytest.approx(1)
-    with pytest.raises(ValueError, match=r"rho of W is 1.*mixing\.lazy"):
+    with pytest.raises(ValueError, match=r"graph of W is periodic.*mixing\.lazy"):
         mixing.check(W)
     mixing.check(lazy(W))
 
 
-def test_weights_without_own_shares_pass_if_agents_meet():
+def test_weights_without_own_shares_pass_if_rows_do_not_only_travel_round():
     W = uniform(graphs.ring(5), self_weight=0.0)
     assert rho(W) < 1
     mixing.check(W)
+    bruijn = np.zeros((8, 8))
+    for i in range(8):
+        bruijn[i, [(2 * i) % 8, (2 * i + 1) % 8]] += 0.5
+    np.testing.assert_array_equal(np.linalg.matrix_power(bruijn, 3), np.full((8, 8), 1 / 8))
+    mixing.check(bruijn)
+
+
+@pytest.mark.parametrize(
+    "W",
+    [
+        metropolis(graphs.star(30)),
+        laplacian(nx.turan_graph(24, 4)),
+        lazy(np.kron(np.eye(20), np.full((2, 2), 0.5))),
+        uniform(graphs.complete(40), self_weight=0.1),
+    ],
+)
+def test_lanczos_stops_where_there_are_few_eigenvalues(W, monkeypatch):
+    monkeypatch.setattr(spectra, "DENSE_AGENTS", 4)
+    monkeypatch.setattr(spectra, "SPARSE_LINKS", 99)
+    assert rho(W) == pytest.approx(np.linalg.norm(W - 1 / len(W), ord=2), abs=1e-12)
+    assert mixing.lambda_min(W) == pytest.approx(np.linalg.eigvalsh(W)[0], abs=1e-12)
+
+
+@pytest.mark.parametrize("N", [100, 200, 300])
+def test_weights_that_a_type_cannot_tell_are_refused(N):
+    with pytest.raises(ValueError, match=r"in torch\.bfloat16, .* use float32"):
+        mixing.rounded(mixing.average(N), torch.bfloat16)

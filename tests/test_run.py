@@ -377,3 +377,43 @@ def test_numpys_whole_numbers_are_whole_numbers(tmp_path):
     trace.save(tmp_path / "trace.csv")
     assert trace.rows[-1]["step"] == 2
     assert type(method.T_y) is int
+
+
+class Askew(DSOBA):
+    """Starts with a variable whose memory is in another order."""
+
+    def init(self, x, y):
+        return super().init(x, y)._replace(z=y.new_zeros(y.shape[1], y.shape[0]).t())
+
+
+class AtT(DSOBA):
+    """Looks at t in a way of its own."""
+
+    def step(self, t, s, w):
+        return super().step(t if t.bit_length() else 0, s, w)
+
+
+@pytest.mark.parametrize("kind", [Askew, AtT])
+def test_odd_methods_compile_to_what_they_are(kind, monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
+    _, problem = quadratic(noise=0.1)
+    slow, fast = (
+        run(kind(**THETA), problem, Dense(lazy_ring(5)), steps=6, compile=how)
+        for how in (False, True)
+    )
+    conformance.equals(slow.state, fast.state, 1e-12)
+
+
+def test_compiled_differences_cost_what_they_do_otherwise(monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
+    problem = tanh_problem(4).first_order()
+    slow, fast = (run(SMALL, problem, OnePeer(4), steps=6, compile=how) for how in (False, True))
+    assert slow.rows[-1]["lower_grads"] == fast.rows[-1]["lower_grads"] == 12
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 4, 5, 6])
+def test_methods_that_ask_for_a_point_run_in_chunks_of_any_size(chunk):
+    _, problem = quadratic(noise=0.1)
+    method, network = SPARKLE(0.05, 0.05, 0.05), Dense(lazy_ring(5))
+    whole, chunked = (run(method, problem, network, steps=4, chunk=c) for c in (None, chunk))
+    conformance.equals(whole.state, chunked.state, 1e-12)

@@ -9,7 +9,20 @@ import torch
 from cases import lazy_ring, quadratic, tanh_problem
 from test_conformance import CASES, COUNTED
 
-from dsbo import DSOBA, MADSBO, Dense, Diverged, OnePeer, Peers, Sparse, conformance, run, sweep
+from dsbo import (
+    DSOBA,
+    MADSBO,
+    SOBA,
+    Dense,
+    Diverged,
+    OnePeer,
+    Peers,
+    Problem,
+    Sparse,
+    conformance,
+    run,
+    sweep,
+)
 
 METHOD = DSOBA(0.05, 0.1, 0.1, 0.5)
 
@@ -68,6 +81,43 @@ def test_one_run_that_diverges_does_not_touch_the_others():
     conformance.equals(bad.state, alone.value.trace.state, 1e-12 * float(bad.state.y.abs().max()))
 
 
+def test_finite_numbers_whose_sum_overflows_have_not_diverged():
+    start, data = torch.full((3000,), 60.0, dtype=torch.float16), [torch.zeros(1).half()] * 2
+    problem = Problem.from_losses(flat, flat, start, start, data, data)
+    (trace,) = sweep([(METHOD, 0)], problem, Dense(lazy_ring(2)), steps=2, measure=lambda *_: {})
+    assert "diverged" not in trace.provenance
+
+
+def flat(x, y, batch):
+    return (x * 0).sum() + (y * 0).sum() + batch.sum() * 0
+
+
+def test_differences_are_counted_as_in_a_run_or_refused():
+    problem, network = quadratic()[1].first_order(), Dense(lazy_ring(5))
+    (trace,) = sweep([(METHOD, 0)], problem, network, steps=6, compile=False)
+    alone = run(METHOD, problem, network, steps=6)
+    conformance.equals(trace.state, alone.state, 1e-6)  # differences make rounding larger
+    assert [trace.rows[-1][k] for k in COUNTED] == [alone.rows[-1][k] for k in COUNTED]
+    drawn = CASES["mdbo"].algorithm
+    with pytest.raises(ValueError, match=r"take full_sum=True, or run one after another"):
+        sweep([(drawn, 0)], problem, network, steps=1)
+
+
+def test_errors_of_measure_pass_with_the_traces():
+    def measure(*_):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine") as caught:
+        sweep([(METHOD, 0)], quadratic()[1], Dense(lazy_ring(5)), steps=1, measure=measure)
+    assert len(caught.value.traces) == 1
+    with pytest.raises(ValueError, match="a metric is called 'step'"):
+        sweep([(METHOD, 0)], quadratic()[1], Dense(lazy_ring(5)), 1, measure=named_step)
+
+
+def named_step(*_):
+    return {"step": 7.0}
+
+
 def test_a_sweep_in_which_all_diverge_ends():
     _, problem = quadratic()
     wild = replace(METHOD, beta=1e60)
@@ -86,6 +136,8 @@ def test_a_sweep_in_which_all_diverge_ends():
             "differ in T_y",
         ),
         ([(METHOD, -1)], Dense(lazy_ring(5)), "seed must be at least 0, got -1"),
+        ([(METHOD, 2**63)], Dense(lazy_ring(5)), r"seed must be below 2\*\*63"),
+        ([(SOBA(0.1, 0.1, 0.1, 0.5), 0), (SOBA(0.1, 0.1, 0.1), 0)], None, "which schedules"),
         ([(METHOD, 0)], Peers(lazy_ring(5)), "give Dense or Sparse"),
     ],
 )

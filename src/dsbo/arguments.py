@@ -86,6 +86,7 @@ def count(value: int, name: str, least: int = 1) -> int:
         value = value.__index__() if not isinstance(value, bool) else value
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+    if not least <= value < 2**63:
+        limit = f"at least {least}" if value < least else "below 2**63"
+        raise ValueError(f"{name} must be {limit}, got {value}")
     return value

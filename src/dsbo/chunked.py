@@ -51,7 +51,8 @@ class Chunked(Level):
 
     def at(self, x: Tensor, y: Tensor, batch: Any) -> ChunkedPoint:
         """Return the level at a point, which keeps what was made on the way of all agents."""
-        return ChunkedPoint([level.at(*point) for level, point in self._each(x, y, batch)])
+        points = [level.at(*point) for level, point in self._each(x, y, batch)]
+        return ChunkedPoint(points, self.size)
 
     def grad_hess(self, x: Tensor, y: Tensor, batch: Any, v: Tensor) -> Quad:
         """Return ∇₁, ∇₂, ∇²₁₂ v and ∇²₂₂ v, chunk after chunk."""
@@ -83,6 +84,7 @@ class ChunkedPoint:
     """The points of the chunks."""
 
     points: list[Point]
+    size: int
 
     def grad(self) -> Pair:
         """Return ∇₁ ``[n, d]`` and ∇₂ ``[n, p]``."""
@@ -101,8 +103,7 @@ class ChunkedPoint:
         return torch.cat([point.hess(own) for point, own in self._each(v)], dim=-2)
 
     def _each(self, v: Tensor) -> list[tuple[Point, Tensor]]:
-        size = -(-v.shape[-2] // len(self.points))
-        rows = (part.clone() for part in torch.split(v, size, dim=-2))
+        rows = (part.clone() for part in torch.split(v, self.size, dim=-2))
         return list(zip(self.points, rows, strict=True))
 
 

@@ -57,9 +57,10 @@ class CompiledPoint:
     """A compiled level at a point: of each product, the part without v is computed once."""
 
     def __init__(self, level: Compiled, x: Tensor, y: Tensor, batch: Any) -> None:
-        # A tree with None would have it among its leaves.
-        leaves, self.form = tree_flatten((x, y) if batch is None else (x, y, batch))
-        self.level, self.leaves = level, [part.contiguous() for part in leaves]
+        leaves, self.form = tree_flatten((x, y, batch))
+        self.level = level
+        self.leaves = [part.contiguous() for part in leaves if isinstance(part, Tensor)]
+        self.fixed = [None if isinstance(part, Tensor) else (part,) for part in leaves]
         self.known: dict[Any, Sequence[Tensor]] = {}
 
     def grad(self) -> Pair:
@@ -98,8 +99,13 @@ class CompiledPoint:
     @cached_property
     def plain(self) -> Point:
         """The point, not compiled."""
-        x, y, *batch = tree_unflatten(self.leaves, self.form)
-        return self.level.level.counted(self.level.calls).at(x, y, *(batch or [None]))
+        return self.level.level.counted(self.level.calls).at(*self._where(self.leaves))
+
+    def _where(self, leaves: Sequence[Tensor]) -> Any:
+        """Return x, y and the batch made of tensors and of what is none, such as None."""
+        left = iter(leaves)
+        whole = [next(left) if fixed is None else fixed[0] for fixed in self.fixed]
+        return tree_unflatten(whole, self.form)
 
     def _compiled(self, what: str, v: list[Tensor]) -> Parts | None:
         """Return the compiled parts of an answer, or None, with a warning, if it has no graph."""
@@ -119,8 +125,7 @@ class CompiledPoint:
         level = self.level.level.counted(calls)
 
         def work(leaves: list[Tensor], v: list[Tensor]) -> list[Tensor]:
-            x, y, *batch = tree_unflatten(leaves, self.form)
-            found = getattr(level.at(x, y, *(batch or [None])), what)(*v)
+            found = getattr(level.at(*self._where(leaves)), what)(*v)
             return list(found) if isinstance(found, tuple) else [found]
 
         # Two of them may be one tensor, and what is done with one would be done with the other.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,6 +37,8 @@ class FirstOrder(Level):
         Central instead of one-sided differences.
     """
 
+    differences: ClassVar[bool] = True
+
     level: Level
     delta: float | None = None
     central: bool = False
@@ -55,6 +58,10 @@ class FirstOrder(Level):
     def at(self, x: Tensor, y: Tensor, batch: Any) -> DifferencePoint:
         """Return the level at a point."""
         return DifferencePoint(self, x, y, batch)
+
+    def over(self, made: Callable[[Level], Level]) -> FirstOrder:
+        """Return differences of ``made`` of the level within."""
+        return replace(self, level=self.level.over(made))
 
     def counted(self, calls: Counter[str]) -> FirstOrder:
         """Return the same level that adds its gradient calls to ``calls``."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -55,6 +55,9 @@ class Level:
     A level says its value, its gradients and what it is `at` a point; the rest follows.
     """
 
+    differences: ClassVar[bool] = False
+    """Whether products are made of gradients."""
+
     def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
         """Return each agent's loss, ``[n]``. Not counted: only metrics ask for it."""
         raise NotImplementedError
@@ -83,6 +86,10 @@ class Level:
     def counted(self, calls: Counter[str]) -> Level:
         """Return the same level that adds its oracle calls, by kind, to ``calls``."""
         raise NotImplementedError
+
+    def over(self, made: Callable[[Level], Level]) -> Level:
+        """Return ``made`` of the level that differentiates: this one, or that within."""
+        return made(self)
 
 
 def count(calls: Counter[str], v: Tensor, *kinds: str) -> None:

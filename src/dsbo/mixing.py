@@ -171,12 +171,21 @@ def average(N: int) -> Weights:
     return np.full((N, N), 1 / N)
 
 
+MOVED = 0.2
+"""By how much the weights of a row may change, all together, when they are rounded."""
+
+
 def rounded(W: Weights, dtype: torch.dtype) -> Weights:
     """Return W made of numbers of a floating-point type, with rows that still sum to one exactly.
 
     Rounded one by one, weights sum to one only almost, and methods that add up what is left of
     agreement, such as exact diffusion, then leave their solution. So weights become multiples of
     the type's epsilon, and an agent's own makes up the rest. In double precision W stays.
+
+    Raises
+    ------
+    ValueError
+        If so much is lost that it is another network.
 
     Examples
     --------
@@ -190,7 +199,13 @@ def rounded(W: Weights, dtype: torch.dtype) -> Weights:
     grid = torch.finfo(dtype).eps
     off = grid * np.round(W / grid)
     np.fill_diagonal(off, 0)
-    return _fill_diagonal(off)
+    out = _fill_diagonal(off)
+    if (moved := float(np.abs(out - W).sum(axis=1).max())) > MOVED:
+        raise ValueError(
+            f"in {dtype}, whose epsilon is {grid:.2g}, the weights would change by {moved:.2g} in "
+            "a row; use float32, or a graph with fewer neighbours an agent"
+        )
+    return out
 
 
 def check(W: ArrayLike | torch.Tensor, agents: int | None = None) -> Weights:

@@ -200,7 +200,7 @@ class _Run:
             self.step = whole
             self.trace.provenance["compiling"] = whole.seconds
         elif compiled:
-            f, g = Compiled(problem.f, self.calls), Compiled(problem.g, self.calls)
+            f, g = (level.over(Compiled).counted(self.calls) for level in (problem.f, problem.g))
         if chunk is not None:
             f, g = Chunked.of(f, chunk), Chunked.of(g, chunk)
         self.world = self.world._replace(f=f, g=g)

@@ -120,7 +120,8 @@ def _outermost(product: Callable[[Weights], Weights], N: int) -> tuple[float, fl
         diagonal.append(float(old @ new))
         new = _centred(new - diagonal[-1] * old)
         beside.append(float(np.linalg.norm(new)))
-        done = len(diagonal) >= N or beside[-1] < 1e-14
+        # W has as many different eigenvalues as steps were made: what is left is rounding.
+        done = len(diagonal) >= N or beside[-1] < 1e-10
         if len(diagonal) == stop or done:
             before, found = found, _ends(np.array(diagonal), np.array(beside[1:-1]))
             if done or max(abs(a - b) for a, b in zip(before, found, strict=True)) < 1e-15:
@@ -140,13 +141,16 @@ def _largest(diagonal: Weights, beside: Weights) -> float:
     squares = beside**2
     while high - low > 1e-15:
         shifts = np.linspace(low, high, SHIFTS + 2)
-        pivot = diagonal[0] - shifts  # of the LDLᵀ decomposition; its signs are those of D
-        above = pivot > 0
-        for entry, square in zip(diagonal[1:], squares, strict=True):
-            pivot = entry - shifts - square / np.where(pivot == 0, 1e-300, pivot)
+        # Pivots of the LDLᵀ decomposition: as many are positive as there are eigenvalues above.
+        pivot, above = np.ones_like(shifts), np.zeros(len(shifts), bool)
+        for entry, square in zip(diagonal, (0, *squares), strict=True):
+            pivot = entry - shifts - square / pivot
+            pivot[pivot == 0] = 1e-300
             above |= pivot > 0
+        if not above[0]:
+            return low
         k = int(np.argmin(above))  # the first shift with none above
-        if k == 0 or not shifts[k - 1] < shifts[k] or (low, high) == (shifts[k - 1], shifts[k]):
+        if not shifts[k - 1] < shifts[k] or (low, high) == (shifts[k - 1], shifts[k]):
             break
         low, high = float(shifts[k - 1]), float(shifts[k])
     return high

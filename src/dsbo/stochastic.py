@@ -35,12 +35,10 @@ def require_connected(W: Weights, tol: float) -> None:
     support = np.abs(W) > tol
     G = nx.from_numpy_array(support, create_using=nx.DiGraph)
     if nx.is_strongly_connected(G):
-        # Agents meet who share somebody they listen to; with own shares neighbours do.
-        meet = G if support.diagonal().all() else nx.from_numpy_array(_meetings(support))
-        if not nx.is_connected(meet.to_undirected()):
+        if not support.diagonal().any() and not nx.is_aperiodic(G):
             raise ValueError(
-                "rho of W is 1, some disagreement never fades: a round only passes rows on; use "
-                "mixing.lazy(W), which keeps half"
+                "the graph of W is periodic: rows travel round and some disagreement never fades; "
+                "use mixing.lazy(W), which keeps half"
             )
     else:
         parts = [sorted(part) for part in nx.strongly_connected_components(G)]
@@ -48,8 +46,3 @@ def require_connected(W: Weights, tol: float) -> None:
             f"the graph of W falls into {len(parts)} parts, one of them {min(parts)[:8]}; "
             "use a connected graph (graphs.ring, graphs.erdos_renyi, …)"
         )
-
-
-def _meetings(support: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return who is listened to by an agent that also listens to whom: the pattern of WᵀW."""
-    return support.T.astype(np.float32) @ support.astype(np.float32) > 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -47,7 +48,8 @@ def sweep(
 
     Each is what `run` gives of the same algorithm and seed, up to rounding. One that diverges
     stops there, the others go on: its provenance says ``diverged``, its state is the last finite.
-    Nothing is kept on the way; for long runs use `run` with a checkpoint.
+    Nothing is written on the way; for long runs use `run` with a checkpoint. An error of
+    ``measure`` passes, and has the ``traces`` so far.
 
     Parameters
     ----------
@@ -80,6 +82,12 @@ def sweep(
         fitted = fitting(algorithm, problem, network).levels
     if fitted.x.ranks.count > 1 or not all(level.batched for level in fitted):
         raise ValueError("a sweep needs all agents in one process: give Dense or Sparse weights")
+    first = runs[0][0]
+    if problem.g.differences and isinstance(first, Momenta) and not first.full_sum:
+        raise ValueError(
+            "chains of drawn lengths on first_order() cost each run another number of gradients, "
+            "which a sweep cannot tell; take full_sum=True, or run one after another"
+        )
     problem = problem.to(device) if device is not None else problem
     keep_freed_memory()
     going = _Sweep(swept, [seed for _, seed in runs], problem, fitted, every, measure, compile)
@@ -89,13 +97,18 @@ def sweep(
     name = f"{len(runs)} × {type(runs[0][0]).__name__}"
     disable = None if progress is None else not progress
     bar = tqdm(total=steps, desc=name, unit="step", disable=disable, delay=0.5)
-    with bar, torch.no_grad():
-        going.note()
-        while going.t < steps and going.alive:
-            going.advance()
-            if going.t % every == 0 or going.t == steps:
-                going.note()
-            bar.update()
+    try:
+        with bar, torch.no_grad():
+            going.note()
+            while going.t < steps and going.alive:
+                going.advance()
+                if going.t % every == 0 or going.t == steps:
+                    going.note()
+                bar.update()
+    except BaseException as error:
+        with suppress(AttributeError):
+            error.traces = going.traces  # type: ignore[attr-defined]
+        raise
     for r in going.alive:
         going.traces[r].state = going.of(going.state, r)
     return going.traces
@@ -138,6 +151,8 @@ def _differs(one: Algorithm, other: Algorithm) -> str | None:
     """Return in what two algorithms differ besides their schedules."""
     if type(one) is not type(other):
         return "their class"
+    if one.schedules != other.schedules:
+        return f"which schedules they have, {one.schedules} and {other.schedules}"
     names = [f.name for f in fields(one) if f.name not in one.schedules]
     return next((n for n in names if getattr(one, n) != getattr(other, n)), None)
 
@@ -190,7 +205,7 @@ class _Sweep:
             whole = whole_step(swept, self.world, self.state, counters, self.sums)
         self.step = whole or swept.step
         if compiled and whole is None:
-            f, g = Compiled(problem.f, self.calls), Compiled(problem.g, self.calls)
+            f, g = (level.over(Compiled).counted(self.calls) for level in (problem.f, problem.g))
             self.world = self.world._replace(f=f, g=g)
 
     def sums(self, state: Any) -> Tensor:
@@ -209,6 +224,8 @@ class _Sweep:
         state = self.step(self.t, self.state, self.world)
         told = self.step.told if isinstance(self.step, WholeStep) else self.sums(state)
         finite = told.isfinite()
+        if not bool(finite.all()):  # a sum may overflow where no number does
+            finite = self.sums(type(state)(*((~part.isfinite()).float() for part in state))) == 0
         if not bool(finite.all()):
             self._drop(finite, type(state)._fields)
         self._count()
@@ -224,6 +241,8 @@ class _Sweep:
             found = self.measure(algorithm, self.problem, state)
             own = self.oracles | {"hvps": self.oracles["hvps"] - self.less[r]}
             row = shared | own | sent
+            if taken := row.keys() & found.keys():
+                raise ValueError(f"a metric is called {taken.pop()!r}, as what a run counts is")
             row |= {name: float(value) for name, value in found.items()}
             self.traces[r].rows.append(row)
 

@@ -170,7 +170,7 @@ class Trace:
 
 
 def _digest(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()
+    return hashlib.sha256(body.replace("\r\n", "\n").encode()).hexdigest()
 
 
 def _number(text: str) -> int | float:

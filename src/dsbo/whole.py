@@ -120,14 +120,16 @@ class WholeStep:
                 return [*(part.contiguous() for part in new), sums(new)]
 
             # At first two variables may be one tensor, and their operations one another's.
-            inputs = [part.clone() for part in state], self._inputs(0), self._steps(0)
+            own_parts = [part.clone(memory_format=torch.contiguous_format) for part in state]
+            inputs = own_parts, self._inputs(0), self._steps(0)
             (graph, self.held), self.counts = self._counted(lambda: written(step, *inputs))
             self.graph = compiled(graph, [*itertools.chain(*inputs), *self.held])
         self.seconds = time.perf_counter() - started
 
     def __call__(self, t: int, state: Any, world: World) -> Any:  # noqa: ARG002
         """Return the State of iteration t + 1."""
-        *new, self.told = self.graph(*state, *self._inputs(t), *self._steps(t), *self.held)
+        parts = [part.contiguous() for part in state]
+        *new, self.told = self.graph(*parts, *self._inputs(t), *self._steps(t), *self.held)
         for counter, counts in zip(self.counters, self.counts, strict=True):
             counter.update(counts)
         return type(state)(*new)
@@ -135,7 +137,7 @@ class WholeStep:
     def _inputs(self, t: int) -> list[Tensor]:
         """Return the random numbers of iteration t, in the order in which a step asks for them."""
         drawn = (self.draw.numbers(t, *each) for each in self.asked)
-        return [number for numbers in drawn for number in numbers if number is not None]
+        return [one.contiguous() for numbers in drawn for one in numbers if one is not None]
 
     def _steps(self, t: int) -> list[Tensor]:
         """Return the step sizes of iteration t as tensors."""
@@ -170,4 +172,4 @@ class _Unknown:
         raise TypeError("the step depends on t itself")
 
     __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __index__ = __int__ = _refuse
-    __float__ = __hash__ = _refuse
+    __float__ = __hash__ = __getattr__ = _refuse

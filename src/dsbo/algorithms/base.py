@@ -126,7 +126,7 @@ class Algorithm:
 
     def steps(self, t: int) -> list[float]:
         """Return what each schedule says of iteration t."""
-        return [getattr(self, name)(t) for name in self.schedules]
+        return [float(getattr(self, name)(t)) for name in self.schedules]
 
     def with_steps(self, values: Sequence[Any]) -> Self:
         """Return the method with these values, also tensors, as its steps of every iteration."""

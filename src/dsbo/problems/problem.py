@@ -243,6 +243,10 @@ class Problem:
 
     def _require_dependence(self, f: SecondOrder, g: SecondOrder) -> None:
         """Raise a ValueError if a loss does not depend on what it is to be minimised over."""
+        if torch.is_inference_mode_enabled():
+            raise ValueError(
+                "losses are differentiated; make and run problems outside torch.inference_mode()"
+            )
         one, remedy = (
             self.everyone()[:1],
             (
@@ -253,7 +257,7 @@ class Problem:
         at = self.x0[None], self.y0[None]
         if not any(f.depends(*at, self.upper.full(one))):
             raise ValueError(f"the upper loss depends on neither x nor y; {remedy}")
-        if not g.depends(*at, self.lower.full(one))[1]:
+        if not (g.ridge or g.depends(*at, self.lower.full(one))[1]):
             raise ValueError(f"the lower loss does not depend on y; {remedy}")
 
     def __repr__(self) -> str:
