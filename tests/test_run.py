@@ -348,6 +348,11 @@ def test_whatever_measure_raises_passes_and_the_trace_is_kept():
     assert json.dumps(caught.value.trace.rows)
 
 
+def test_a_measure_that_gives_nothing_is_told():
+    with pytest.raises(TypeError, match="measure must return a dict of numbers, it returned None"):
+        small(steps=1, measure=lambda *_: None)
+
+
 def test_a_schedule_that_no_later_process_can_name_is_refused_with_a_checkpoint(tmp_path):
     falling = replace(SMALL, alpha=lambda t: 0.1 / (t + 1))
     run(falling, t2(), Dense(lazy_ring(4)), steps=2)
@@ -393,7 +398,17 @@ class AtT(DSOBA):
         return super().step(t if t.bit_length() else 0, s, w)
 
 
-@pytest.mark.parametrize("kind", [Askew, AtT])
+class Nested(DSOBA):
+    """Looks into a schedule."""
+
+    def step(self, t, s, w):
+        return replace(self, beta=self.alpha.value).step_of_base(t, s, w)
+
+    def step_of_base(self, t, s, w):
+        return DSOBA.step(self, t, s, w)
+
+
+@pytest.mark.parametrize("kind", [Askew, AtT, Nested])
 def test_odd_methods_compile_to_what_they_are(kind, monkeypatch):
     monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
     _, problem = quadratic(noise=0.1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -22,13 +23,28 @@ def consensus(rows: Tensor) -> float:
     return float((rows - rows.mean(0)).square().sum(1).mean())
 
 
+def row(counted: Mapping[str, Any], found: Any) -> dict[str, Any]:
+    """Return a row of what a run counted and what a ``measure`` found, as plain numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``measure`` gave no dict, or one with a name that a run uses.
+    """
+    if not isinstance(found, Mapping):
+        raise TypeError(f"measure must return a dict of numbers, it returned {found!r}")
+    if taken := counted.keys() & found.keys():
+        raise ValueError(f"a metric is called {taken.pop()!r}, as what a run counts is")
+    return {**counted, **{name: float(value) for name, value in found.items()}}
+
+
 def measure(algorithm: Algorithm, problem: Problem, state: State) -> dict[str, float]:
     """Return the upper loss, the problem's own metrics and the consensus of mixed variables."""
     where = state.x, state.y, algorithm.shared_lower
-    row = {"upper_loss": problem.upper_loss(*where)}
+    found = {"upper_loss": problem.upper_loss(*where)}
     if problem.metrics is not None:
-        row |= problem.metrics(problem, *where)
-    row["consensus_x"] = consensus(state.x)
+        found |= problem.metrics(problem, *where)
+    found["consensus_x"] = consensus(state.x)
     if algorithm.shared_lower:
-        row["consensus_y"] = consensus(state.y)
-    return row
+        found["consensus_y"] = consensus(state.y)
+    return found

@@ -236,10 +236,7 @@ class _Run:
         row, state = self.now.row, self.whole()
 
         def measured() -> dict[str, Any]:
-            found = self.measure(self.algorithm, self.problem, state)
-            if taken := row.keys() & found.keys():
-                raise ValueError(f"a metric is called {taken.pop()!r}, as what a run counts is")
-            return row | {name: float(value) for name, value in found.items()}
+            return metrics.row(row, self.measure(self.algorithm, self.problem, state))
 
         rows.append(self.ranks.broadcast(measured))
 

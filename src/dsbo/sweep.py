@@ -238,13 +238,9 @@ class _Sweep:
         sent = {"rounds": self.sent["rounds"], "floats": self.sent["floats"] // self.R}
         for r in self.alive:
             state, algorithm = self.of(self.state, r), self.swept.algorithms[r]
-            found = self.measure(algorithm, self.problem, state)
             own = self.oracles | {"hvps": self.oracles["hvps"] - self.less[r]}
-            row = shared | own | sent
-            if taken := row.keys() & found.keys():
-                raise ValueError(f"a metric is called {taken.pop()!r}, as what a run counts is")
-            row |= {name: float(value) for name, value in found.items()}
-            self.traces[r].rows.append(row)
+            found = self.measure(algorithm, self.problem, state)
+            self.traces[r].rows.append(metrics.row(shared | own | sent, found))
 
     def _drop(self, finite: Tensor, names: Sequence[str]) -> None:
         """End the runs that have just diverged."""

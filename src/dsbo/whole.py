@@ -86,7 +86,7 @@ class WholeStep:
 
     Raises
     ------
-    TypeError, RuntimeError, ValueError
+    AttributeError, TypeError, RuntimeError, ValueError
         If the step looks at t or at the values of tensors, so that one graph is not enough.
     """
 
@@ -161,7 +161,7 @@ def whole_step(*args: Any) -> WholeStep | None:
     """Return `WholeStep` of these, or None where one graph is not enough."""
     try:
         return WholeStep(*args)
-    except (TypeError, RuntimeError, ValueError):
+    except (AttributeError, TypeError, RuntimeError, ValueError):
         return None
 
 
