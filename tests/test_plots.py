@@ -57,3 +57,26 @@ def test_a_legend_says_in_what_cells_differ(method, differ, said):
     fig = plots.overview([Trace([{"step": 0, "loss": 1.0}], {"cell": cell}) for cell in told])
     assert [line.get_label() for line in fig.axes[0].lines] == [f"{method}, {s}" for s in said]
     plt.close(fig)
+
+
+def test_runs_of_ones_own_by_different_methods_are_different_curves(tmp_path):
+    def made(name, alpha, seed, steps=(0, 2, 4)):
+        told = {"algorithm": {"name": name, "alpha": alpha}, "problem": {"name": "mine"}}
+        rows = [{"step": t, "loss": float(t + seed)} for t in steps]
+        return Trace(rows, told | {"seed": seed})
+
+    traces = [
+        made("DSOBA", 0.1, 0),
+        made("DSOBA", 0.1, 1),
+        made("DSOBA", 0.2, 0),
+        made("SOBA", 1, 0),
+    ]
+    groups = plots.grouped(traces)
+    assert [len(group) for _, group in groups] == [2, 1, 1]
+    assert plots.names([cell for cell, _ in groups]) == [
+        "DSOBA, alpha 0.1",
+        "DSOBA, alpha 0.2",
+        "SOBA",
+    ]
+    with pytest.raises(ValueError, match="rows at different steps"):
+        plots.stacked([made("SOBA", 1, 0), made("SOBA", 1, 1, (0, 3, 6))], "step", "loss")

@@ -195,7 +195,9 @@ def grouped(traces: Iterable[Trace]) -> list[tuple[dict[str, Any], list[Trace]]]
     """Return traces that differ in the seed alone together, with the cell they share."""
 
     def key(trace: Trace) -> str:
-        told = trace.provenance.get("cell") or {}
+        told = trace.provenance.get("cell") or {
+            k: repr(trace.provenance.get(k)) for k in ("algorithm", "problem", "network")
+        }
         return repr(sorted((k, v) for k, v in told.items() if k != "seed"))
 
     kept = list(traces)
@@ -211,7 +213,8 @@ def cell_of(trace: Trace) -> dict[str, Any]:
     if cell:
         graph = f"Erdős–Rényi {cell['edge']:g}" if "edge" in cell else ""
         return {"graph": graph, **cell}
-    return {"method": trace.provenance.get("algorithm", {}).get("name", "run"), "graph": ""}
+    method = dict(trace.provenance.get("algorithm", {}))
+    return {"method": method.pop("name", "run"), "graph": "", **method}
 
 
 def names(cells: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -240,6 +243,12 @@ def stacked(traces: Sequence[Trace], x: str, y: str) -> tuple[NDArray[Any], NDAr
     Traces are cut to the shortest, so that a run that diverged still shows.
     """
     k = min(len(trace.rows) for trace in traces)
+    for trace in traces:
+        if x == "step" and (trace[x][:k] != traces[0][x][:k]).any():
+            raise ValueError(
+                f"runs that differ in the seed alone have rows at different steps, {trace[x][:k]} "
+                f"and {traces[0][x][:k]}; make them with one every="
+            )
     return traces[0][x][:k], np.stack([trace[y][:k] for trace in traces])
 
 
