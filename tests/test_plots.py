@@ -59,7 +59,7 @@ def test_a_legend_says_in_what_cells_differ(method, differ, said):
     plt.close(fig)
 
 
-def test_runs_of_ones_own_by_different_methods_are_different_curves(tmp_path):
+def test_runs_of_ones_own_by_different_methods_are_different_curves():
     def made(name, alpha, seed, steps=(0, 2, 4)):
         told = {"algorithm": {"name": name, "alpha": alpha}, "problem": {"name": "mine"}}
         rows = [{"step": t, "loss": float(t + seed)} for t in steps]
