@@ -18,6 +18,7 @@ NAMES: dict[str, list[tuple[str, str, str]]] = {
         ("py:class", "library/pathlib.html", "pathlib.Path"),
         ("py:class", "library/typing.html", "typing.NamedTuple typing.Protocol"),
         ("py:data", "library/typing.html", "typing.Any typing.ClassVar typing.Literal"),
+        ("py:class", "library/collections.html", "collections.Counter"),
         (
             "py:class",
             "library/collections.abc.html",
