@@ -64,3 +64,15 @@ def test_circulant_eigenvalues_belong_to_fourier_vectors_of_directed_weights(siz
         value = complex(circulant_eigenvalue(weights, size, index))
         vector = np.exp(2j * np.pi * index * np.arange(size) / size)
         np.testing.assert_allclose(W @ vector, value * vector, atol=1e-12)
+
+
+def test_branches_are_not_forced_beyond_what_symbols_assume():
+    c, d = sp.symbols("c d", real=True)
+    a, b = sp.symbols("a b", positive=True)
+    x, r = sp.Symbol("x"), sp.Symbol("r", real=True)
+    assert not is_zero(sp.log(c / d) - sp.log(c) + sp.log(d))
+    assert is_zero(sp.log(a / b) - sp.log(a) + sp.log(b))
+    assert not is_zero(sp.log(sp.exp(x)) - x)
+    assert is_zero(sp.log(sp.exp(r)) - r)
+    assert not is_zero(sp.sqrt(c**2) - c)
+    assert is_zero(sp.sqrt(c**2) - abs(c))
