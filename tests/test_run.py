@@ -34,6 +34,7 @@ from dsbo import (
     Sparse,
     conformance,
     mixing,
+    provenance,
     run,
 )
 from dsbo.checkpoint import FILE, Checkpoint
@@ -432,3 +433,26 @@ def test_methods_that_ask_for_a_point_run_in_chunks_of_any_size(chunk):
     method, network = SPARKLE(0.05, 0.05, 0.05), Dense(lazy_ring(5))
     whole, chunked = (run(method, problem, network, steps=4, chunk=c) for c in (None, chunk))
     conformance.equals(whole.state, chunked.state, 1e-12)
+
+
+def test_the_commit_of_a_repository_that_only_surrounds_the_package_is_not_told(
+    tmp_path, monkeypatch
+):
+    def git(*words):
+        told = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
+
+    module = tmp_path / "module.py"
+    module.write_text("")
+    (tmp_path / "other").write_text("")
+    git("init", "--quiet")
+    git("add", "other")
+    git("commit", "--quiet", "-m", "other")
+    monkeypatch.setattr(provenance, "__file__", str(module))
+    provenance.commit.cache_clear()
+    assert provenance.commit() is None
+    git("add", "module.py")
+    git("commit", "--quiet", "-m", "module")
+    provenance.commit.cache_clear()
+    assert provenance.commit() == git("rev-parse", "--short=12", "HEAD")
+    provenance.commit.cache_clear()
