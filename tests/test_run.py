@@ -399,6 +399,14 @@ class AtT(DSOBA):
         return super().step(t if t.bit_length() else 0, s, w)
 
 
+class LooksLate(DSOBA):
+    """Looks at t after it has mixed."""
+
+    def step(self, t, s, w):
+        new = super().step(t, s, w)
+        return new if t >= 0 else s
+
+
 class Nested(DSOBA):
     """Looks into a schedule."""
 
@@ -409,7 +417,7 @@ class Nested(DSOBA):
         return DSOBA.step(self, t, s, w)
 
 
-@pytest.mark.parametrize("kind", [Askew, AtT, Nested])
+@pytest.mark.parametrize("kind", [Askew, AtT, Nested, LooksLate])
 def test_odd_methods_compile_to_what_they_are(kind, monkeypatch):
     monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
     _, problem = quadratic(noise=0.1)
@@ -418,6 +426,8 @@ def test_odd_methods_compile_to_what_they_are(kind, monkeypatch):
         for how in (False, True)
     )
     conformance.equals(slow.state, fast.state, 1e-12)
+    for name in ("rounds", "floats", "hvps"):
+        assert slow[name].tolist() == fast[name].tolist()
 
 
 def test_compiled_differences_cost_what_they_do_otherwise(monkeypatch):

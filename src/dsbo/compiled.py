@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from dsbo.levels import Level, Pair, Point
-from dsbo.traced import Graph, compiled, nothing, parted, written
+from dsbo.traced import UNWRITTEN, Graph, compiled, nothing, parted, written
 
 Parts = tuple[Graph, Graph, list[Tensor], Counter[str]]
 """What does not depend on the vector, the rest, what both hold, and what an answer counts."""
@@ -111,9 +111,10 @@ class CompiledPoint:
         """Return the compiled parts of an answer, or None, with a warning, if it has no graph."""
         try:
             return self._parts(what, v)
-        except (RuntimeError, TypeError, ValueError) as error:
+        except UNWRITTEN as error:
+            first = next(iter(str(error).splitlines()), type(error).__name__)
             warnings.warn(
-                f"the derivatives are not compiled: {str(error).splitlines()[0]}. The run goes on "
+                f"the derivatives are not compiled: {first}. The run goes on "
                 "without; a C++ compiler is needed, and losses that do not look at values",
                 stacklevel=4,
             )

@@ -92,7 +92,7 @@ class Level:
         return made(self)
 
 
-def count(calls: Counter[str], v: Tensor, *kinds: str) -> None:
+def count_products(calls: Counter[str], v: Tensor, *kinds: str) -> None:
     """Count one product of each kind for every vector in v."""
     calls.update(dict.fromkeys(kinds, len(v) if v.ndim == 3 else 1))
 
@@ -195,19 +195,19 @@ class AutogradPoint:
 
     def both(self, v: Tensor) -> Pair:
         """Return ∇²₁₂ v ``[…, n, d]`` and ∇²₂₂ v ``[…, n, p]``."""
-        count(self.level.calls, v, "jvps", "hvps")
+        count_products(self.level.calls, v, "jvps", "hvps")
         found, k = self._products(v, [*self.at_x, *self.at_y]), len(self.at_x)
         jv, hv = self.level.x_layout.join(found[:k]), self.level.y_layout.join(found[k:])
         return jv, self._ridged(hv, v)
 
     def jac(self, v: Tensor) -> Tensor:
         """Return ∇²₁₂ v ``[…, n, d]`` alone."""
-        count(self.level.calls, v, "jvps")
+        count_products(self.level.calls, v, "jvps")
         return self.level.x_layout.join(self._products(v, self.at_x))
 
     def hess(self, v: Tensor) -> Tensor:
         """Return ∇²₂₂ v ``[…, n, p]`` alone, which does not differentiate in x."""
-        count(self.level.calls, v, "hvps")
+        count_products(self.level.calls, v, "hvps")
         return self._ridged(self.level.y_layout.join(self._products(v, self.at_y)), v)
 
     def _products(self, v: Tensor, at: list[Tensor]) -> Sequence[Tensor]:

@@ -77,11 +77,12 @@ def run(
         (algorithm, problem, state) -> dict of numbers for a row.
     compile : bool
         Compile a whole iteration into one graph, or where its Python looks at values, its
-        derivatives. Takes seconds, which the trace's provenance tells, and some hundred iterations
-        to pay for itself.
+        derivatives. Takes seconds, which the trace's provenance tells; the chapter `speed` says how
+        many iterations pay for them.
     chunk : int, optional
         Compute the derivatives of so many agents at a time instead of all at once: slower, but
-        what the losses make on their way is then in memory for these agents alone.
+        what the losses make on their way is then in memory for these agents alone. Methods that
+        ask for several products at one point, such as SPARKLE, keep it for all agents.
     checkpoint : path, optional
         Folder for checkpoints; written every ``checkpoint_every`` iterations, after the last and
         on an interrupt. Of several processes rank 0 alone writes and reads it, and an interrupt

@@ -48,6 +48,7 @@ def sweep(
 
     Each is what `run` gives of the same algorithm and seed, up to rounding. One that diverges
     stops there, the others go on: its provenance says ``diverged``, its state is the last finite.
+    The column ``seconds`` shares the time of an iteration out evenly among the runs.
     Nothing is written on the way; for long runs use `run` with a checkpoint. An error of
     ``measure`` passes, and has the ``traces`` so far.
 
@@ -97,6 +98,8 @@ def sweep(
     name = f"{len(runs)} × {type(runs[0][0]).__name__}"
     disable = None if progress is None else not progress
     bar = tqdm(total=steps, desc=name, unit="step", disable=disable, delay=0.5)
+    if isinstance(going.step, WholeStep):
+        bar.set_postfix_str(f"compiled in {going.step.seconds:.1f} s")
     try:
         with bar, torch.no_grad():
             going.note()
@@ -204,6 +207,9 @@ class _Sweep:
             counters = self.calls, self.sent
             whole = whole_step(swept, self.world, self.state, counters, self.sums)
         self.step = whole or swept.step
+        if whole is not None:
+            for trace in self.traces:
+                trace.provenance["compiling"] = whole.seconds
         if compiled and whole is None:
             f, g = (level.over(Compiled).counted(self.calls) for level in (problem.f, problem.g))
             self.world = self.world._replace(f=f, g=g)

@@ -118,7 +118,7 @@ class Trace:
     def save(self, path: str | Path) -> Path:
         """Write the rows and the provenance to a ``.csv`` file, atomically.
 
-        Its first line is a comment, the provenance as JSON.
+        Its first line is a comment, the provenance as JSON with a checksum of the rows.
 
         Raises
         ------

@@ -15,6 +15,8 @@ from torch import Tensor, fx
 Graph = Callable[..., Sequence[Tensor]]
 KEPT = 32
 """Compiled graphs that a process keeps for later runs."""
+UNWRITTEN = (AssertionError, AttributeError, RuntimeError, TypeError, ValueError)
+"""What work raises that has no graph, or whose graph the compiler refuses."""
 OPTIONS = {"size_asserts": False}
 """Of the compiler: who calls a graph sees to shapes and strides."""
 _kept: dict[Any, Graph] = {}

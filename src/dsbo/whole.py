@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dsbo.algorithms import Algorithm
-from dsbo.traced import compiled, written
+from dsbo.traced import UNWRITTEN, compiled, written
 from dsbo.world import Draws, World
 
 Numbers = Sequence[Any]
@@ -49,7 +49,7 @@ class Stepping(Protocol):
     """What a step needs of an algorithm."""
 
     def steps(self, t: int) -> Sequence[Any]:
-        """Return the step sizes of iteration t: numbers, or for each row of the State one."""
+        """Return the step sizes of iteration t: a number each, or one for each of many runs."""
         ...
 
     def with_steps(self, values: Sequence[Any]) -> Algorithm:
@@ -86,7 +86,7 @@ class WholeStep:
 
     Raises
     ------
-    AttributeError, TypeError, RuntimeError, ValueError
+    AssertionError, AttributeError, RuntimeError, TypeError, ValueError
         If the step looks at t or at the values of tensors, so that one graph is not enough.
     """
 
@@ -149,11 +149,13 @@ class WholeStep:
     def _counted(self, work: Callable[[], Any]) -> tuple[Any, list[Counter[str]]]:
         """Return what ``work`` gives and what it counts, the counters left as they were."""
         before = [Counter(counter) for counter in self.counters]
-        found = work()
-        counts = [now - was for now, was in zip(self.counters, before, strict=True)]
-        for counter, was in zip(self.counters, before, strict=True):
-            counter.clear()
-            counter.update(was)
+        try:
+            found = work()
+            counts = [now - was for now, was in zip(self.counters, before, strict=True)]
+        finally:  # also where the work cannot be written down to its end
+            for counter, was in zip(self.counters, before, strict=True):
+                counter.clear()
+                counter.update(was)
         return found, counts
 
 
@@ -161,7 +163,7 @@ def whole_step(*args: Any) -> WholeStep | None:
     """Return `WholeStep` of these, or None where one graph is not enough."""
     try:
         return WholeStep(*args)
-    except (AttributeError, TypeError, RuntimeError, ValueError):
+    except UNWRITTEN:
         return None
 
 

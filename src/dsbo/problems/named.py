@@ -27,5 +27,12 @@ def told(loss: Callable[..., Any]) -> str:
     for cell in getattr(loss, "__closure__", None) or ():
         with suppress(ValueError):  # a name that is not bound yet
             given.append(cell.cell_contents)
-    plain = [value for value in given if isinstance(value, int | float | str | bool | tuple)]
+    plain = [value for value in given if _is_plain(value)]
     return " ".join([*words, *(["(" + ", ".join(map(repr, plain)) + ")"] if plain else [])])
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether a value has a short and lasting text: a number, a word, or a tuple of them."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, int | float | str)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo.levels import Level, Pair, count
+from dsbo.levels import Level, Pair, count_products
 from dsbo.problems.problem import Problem
 from dsbo.problems.samplers import Noisy
 
@@ -78,12 +78,12 @@ class QuadraticPoint:
 
     def jac(self, v: Tensor) -> Tensor:
         """Return ∇²₁₂ v."""
-        count(self.level.calls, v, "jvps")
+        count_products(self.level.calls, v, "jvps")
         return _times(self.batch[1], v)
 
     def hess(self, v: Tensor) -> Tensor:
         """Return ∇²₂₂ v."""
-        count(self.level.calls, v, "hvps")
+        count_products(self.level.calls, v, "hvps")
         return _times(self.batch[2], v)
 
 

@@ -20,6 +20,7 @@ from dsbo.checkpoint import CheckpointError
 from dsbo.diverged import Diverged
 from dsbo.network.peers import over_processes
 from dsbo.network.ranks import ALONE, here
+from dsbo.problems import Problem
 from dsbo.run import run
 from dsbo.sweep import sweep
 from dsbo.trace import Trace, replacing
@@ -97,12 +98,10 @@ def run_study(
                 bar.update()
             else:
                 left.append((cell, start))
-        for jobs in _together(left, folder):
-            made = _sweep(jobs, options) if len(jobs) > 1 else [_run_one(*jobs[0], folder, options)]
-            for (cell, start), trace in zip(jobs, made, strict=True):
-                _store(trace, cell, start, folder, command)
-                traces[stem(cell)] = trace
-                bar.update()
+        for cell, start, trace in _made(left, folder, options):
+            _store(trace, cell, start, folder, command)
+            traces[stem(cell)] = trace
+            bar.update()
     if folder != out and ranks.rank == 0:
         names = [stem(cell) for cell in study.cells]
         kept = {stem(cell): before.xbar(cell) for cell in study.cells if study.start(cell).keep}
@@ -138,8 +137,10 @@ def _finished(before: Store, cell: Cell, start: Start) -> Trace | None:
         return None
 
 
-def _together(left: Iterable[Job], folder: Path) -> Iterator[list[Job]]:
-    """Give the jobs that are left in lists; those of a list can be runs of one sweep.
+def _made(
+    left: Iterable[Job], folder: Path, options: dict[str, Any]
+) -> Iterator[tuple[Cell, Start, Trace]]:
+    """Make the runs that are left, those of small problems that are alike in sweeps.
 
     A run that was stopped has a checkpoint to go on from, and goes on alone.
     """
@@ -149,11 +150,15 @@ def _together(left: Iterable[Job], folder: Path) -> Iterator[list[Job]]:
         key = stem(cell) if alone else _shared(start)
         alike.setdefault(key, []).append((cell, start))
     for jobs in alike.values():
-        most = 1
-        if len(jobs) > 1:
-            problem = jobs[0][1].problem()
-            most = max(1, NUMBERS // (problem.agents * (problem.d + 2 * problem.p)))
-        yield from (jobs[at : at + most] for at in range(0, len(jobs), most))
+        problem = jobs[0][1].problem()
+        most = max(1, NUMBERS // (problem.agents * (problem.d + 2 * problem.p)))
+        for some in (jobs[at : at + most] for at in range(0, len(jobs), most)):
+            if len(some) > 1:
+                traces = _sweep(some, problem, options)
+            else:
+                traces = [_run_one(*some[0], problem, folder, options)]
+            for (cell, start), trace in zip(some, traces, strict=True):
+                yield cell, start, trace
 
 
 def _shared(start: Start) -> str:
@@ -165,12 +170,12 @@ def _shared(start: Start) -> str:
     return json.dumps([told, start.compile, start.keep], sort_keys=True)
 
 
-def _sweep(jobs: list[Job], options: dict[str, Any]) -> list[Trace]:
+def _sweep(jobs: list[Job], problem: Problem, options: dict[str, Any]) -> list[Trace]:
     """Make the runs of some jobs at once."""
     start = jobs[0][1]
     return sweep(
         [(own.algorithm, cell["seed"]) for cell, own in jobs],
-        start.problem(),
+        problem,
         start.network,
         steps=start.steps,
         every=start.every,
@@ -180,7 +185,9 @@ def _sweep(jobs: list[Job], options: dict[str, Any]) -> list[Trace]:
     )
 
 
-def _run_one(cell: Cell, start: Start, folder: Path, options: dict[str, Any]) -> Trace:
+def _run_one(
+    cell: Cell, start: Start, problem: Problem, folder: Path, options: dict[str, Any]
+) -> Trace:
     """Make one run."""
     ranks, name = here(), stem(cell)
     checkpoint = folder / ".checkpoints" / name
@@ -189,7 +196,7 @@ def _run_one(cell: Cell, start: Start, folder: Path, options: dict[str, Any]) ->
     again = partial(
         run,
         start.algorithm,
-        start.problem(),
+        problem,
         start.network if ranks is ALONE else over_processes(start.network),
         steps=start.steps,
         seed=cell["seed"],

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from dsbo.levels import Level, Pair, count
+from dsbo.levels import Level, Pair, count_products
 from dsbo.problems import Problem
 from dsbo_book.problems.softmax import SoftmaxLower, accuracy, shards, softmax_loss
 
@@ -98,7 +98,8 @@ class LogisticLower(Level):
         ∇₁ = w_r ‖y_r‖²              ∇₂ = aᵀ(s - c)/m + 2 w y
         ∇²₁₂ v = 2 w_r ⟨y_r, v_r⟩    ∇²₂₂ v = aᵀ(s (a v - ⟨s, a v⟩))/m + 2 w v .
 
-    Half the passes over the samples that automatic differentiation makes for a product.
+    A product goes through the samples twice, as by automatic differentiation at a point, without
+    what autograd does on its way.
 
     Parameters
     ----------
@@ -151,13 +152,13 @@ class LogisticPoint:
 
     def jac(self, v: Tensor) -> Tensor:
         """Return ∇²₁₂ v ``[…, n, d]`` alone."""
-        count(self.level.calls, v, "jvps")
+        count_products(self.level.calls, v, "jvps")
         product: Tensor = 2 * (self.w * self.y * self.level.heads(v)).sum(-1)
         return product
 
     def hess(self, v: Tensor) -> Tensor:
         """Return ∇²₂₂ v ``[…, n, p]`` alone."""
-        count(self.level.calls, v, "hvps")
+        count_products(self.level.calls, v, "hvps")
         v = self.level.heads(v)
         moved = self.shares * (self.a @ v)
         moved = moved - self.shares * moved.sum(-1, keepdim=True)
