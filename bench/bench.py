@@ -1,6 +1,7 @@
 """What a step costs, as ratios within one run: machines differ and drift, ratios hardly.
 
-    nox -s bench                      all of it, and book/records/bench.json anew
+    nox -s bench                      all of it but records, into book/records/bench.json
+    nox -s bench -- records           which needs the original data and the project's history
     nox -s bench -- cleaning growth   these parts alone; the file keeps the others
     nox -s bench -- --list            what there is
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from growth import growth, spectra
+from growth import growth, memory, spectra
 from hypergradients import hypergradients
 from processes import peers
 from records import records
@@ -40,6 +41,7 @@ PARTS: dict[str, Callable[[int], Found]] = {
     "sweeps": sweeps,
     "growth": growth,
     "spectra": spectra,
+    "memory": memory,
     "diamond": diamond,
     "peers": peers,
     "records": records,
@@ -63,11 +65,13 @@ def main() -> int:
     warnings.simplefilter("ignore")
     torch.set_num_threads(THREADS)
     missed = 0
-    for name in args.parts or PARTS:
+    for name in args.parts or (name for name in PARTS if name != "records"):
         print(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}", flush=True)
         found = PARTS[name](args.rounds)
         for thing, seconds in found.seconds.items():
             print(f"  {thing:32} {1e3 * seconds:10.2f} ms")
+        for thing, size in found.sizes.items():
+            print(f"  {thing:32} {size:10.2f}")
         for ratio in found.ratios:
             missed += not ratio.good
             sign, told = ">=" if ratio.at_least else "<=", "" if ratio.good else "MISSED"
@@ -82,6 +86,7 @@ def keep(path: Path, name: str, found: Found) -> None:
     held[name] = {
         "about": (PARTS[name].__doc__ or "").strip(),
         "seconds": found.seconds,
+        "sizes": found.sizes,
         "ratios": [ratio.told() for ratio in found.ratios],
         "provenance": provenance.environment(torch.device("cpu"))
         | {"processor": processor(), "cores": os.cpu_count(), "date": date.today().isoformat()},

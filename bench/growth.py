@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 import torch
 from steps import stepper
-from timing import Found, Ratio, Thing, in_turn
+from timing import Found, Ratio, Thing, in_own_process, in_turn, peak
 from torch import Tensor
 
-from dsbo import DSOBA, Problem, Sparse, graphs, mixing
+from dsbo import DSOBA, Problem, Sparse, graphs, mixing, run
 from dsbo.allocator import keep_freed_memory
 
 AGENTS = (8, 64, 512, 4096)
@@ -55,6 +56,42 @@ def growth(rounds: int) -> Found:
             Ratio("a number of 100 000 / one of 1000", number[-1] / number[0], 1.3),
         ],
     )
+
+
+def memory(rounds: int) -> Found:  # noqa: ARG001
+    """Measure the peak of a run whose losses make much on their way, in multiples of its State."""
+    chunks = {"all at once": None, "8 at a time": 8, "1 at a time": 1}
+    peaks = {}
+    for name, chunk in chunks.items():
+        with in_own_process(partial(peak_of_run, chunk)) as once:
+            peaks[name] = once()
+    share = peaks["8 at a time"] / peaks["all at once"]
+    return Found({}, [Ratio("peak of 8 at a time / all", share, 0.5)], peaks)
+
+
+def peak_of_run(chunk: int | None) -> Thing:
+    """Return a function that runs, and tells by how many States its memory rose."""
+    agents, width, rows = 64, 2**18, 2**15
+
+    def loss(x: Tensor, y: Tensor, batch: Tensor) -> Tensor:
+        hidden = torch.tanh(batch @ y.view(16, -1)[:, :32])
+        return hidden.square().mean() + (x.exp().sum() + 1) * y.square().sum()
+
+    g = torch.Generator().manual_seed(0)
+    data = [torch.rand(rows, 16, generator=g) for _ in range(agents)]
+    problem = Problem.from_losses(loss, loss, torch.zeros(1), torch.zeros(width), data, data)
+    weights = Sparse(mixing.uniform(graphs.ring(agents), self_weight=0.5))
+    method = DSOBA(1e-3, 1e-3, 1e-3, 0.2)
+    few = [own[:2] for own in data]
+    small = Problem.from_losses(loss, loss, torch.zeros(1), torch.zeros(512), few, few)
+    run(method, small, weights, 1, measure=lambda *_: {})  # which loads what a run needs
+    before = peak()
+
+    def once() -> float:
+        run(method, problem, weights, 3, every=3, chunk=chunk, measure=lambda *_: {})
+        return (peak() - before) / (4 * agents * (2 * problem.d + 2 * problem.p))
+
+    return once
 
 
 def spectra(rounds: int) -> Found:  # noqa: ARG001

@@ -30,7 +30,7 @@ def one_of_each() -> Iterator[tuple[str, float]]:
     """Give the seconds that the steps of a cell take, metrics left out, for one cell of each kind.
 
     A kind is a figure's method, data set and problem; tunings do what figures do. Cells that
-    diverge within a minute's work, such as printed steps, are left out.
+    diverge at once, such as those with the printed steps of meta, are left out.
     """
     from dsbo import Diverged
     from dsbo_book.experiments import EXPERIMENTS
@@ -69,6 +69,9 @@ def seconds_of(start: Any) -> float:
 
 def records(rounds: int) -> Found:  # noqa: ARG001
     """Time the steps of one cell of each method and data set of each figure, before and now."""
+    known = subprocess.run(["git", "cat-file", "-e", f"{BEFORE}^{{commit}}"], cwd=ROOT, check=False)
+    if known.returncode:
+        raise SystemExit(f"the commit {BEFORE} is not here; fetch the whole history")
     with tempfile.TemporaryDirectory() as folder:
         old = Path(folder) / "before"
         subprocess.run(["git", "worktree", "add", "--detach", old, BEFORE], cwd=ROOT, check=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
-from timing import Found, Ratio, Thing, in_own_process, in_turn
+from timing import Found, Ratio, Thing, in_own_process, in_turn, nothing_compiled
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
@@ -47,6 +49,11 @@ def cleaning_problem() -> Problem:
     return hyper_cleaning(train, clean, test, train[1], CLASSES, HIDDEN, batch=BATCH)
 
 
+def cleaning_setting() -> tuple[DSOBA, Problem, Dense]:
+    """Return D-SOBA on the cleaning problem."""
+    return DSOBA(**STEPS), cleaning_problem(), ring()
+
+
 def stepper(
     method: Any, problem: Problem, weights: Network, compiled: bool = False, period: int = 2**62
 ) -> Thing:
@@ -73,6 +80,24 @@ def stepper(
                 sums(now["state"]).tolist()
 
     return advance
+
+
+def compiling(setting: Callable[[], tuple[Any, Problem, Network]]) -> float:
+    """Return the seconds from nothing to the first compiled step."""
+    with nothing_compiled(), in_own_process(partial(first_step, setting)) as once:
+        return float(once())
+
+
+def first_step(setting: Callable[[], tuple[Any, Problem, Network]]) -> Thing:
+    """Return a function that makes a compiled step and tells the seconds it took."""
+    method, problem, weights = setting()
+
+    def once() -> float:
+        started = time.perf_counter()
+        stepper(method, problem, weights, compiled=True)()
+        return time.perf_counter() - started
+
+    return once
 
 
 def sums(state: Any) -> Tensor:
@@ -188,8 +213,8 @@ def scripts_way(
 
 def cleaning(rounds: int) -> Found:
     """Time a step of D-SOBA that cleans data: its floor, this package, the way of scripts."""
-    problem, weights = cleaning_problem(), ring()
-    method, W = DSOBA(**STEPS), weights.weights(problem.x0)(0)
+    method, problem, weights = cleaning_setting()
+    W = weights.weights(problem.x0)(0)
     keep_freed_memory()
     mix = weights.mixer(problem.x0, Counter())
     like = [torch.rand(N, size) for size in (problem.d, problem.p, problem.p)]
@@ -202,6 +227,7 @@ def cleaning(rounds: int) -> Found:
     }
     with in_own_process(scripts_cleaning) as script:
         took = in_turn({"loop over agents": script, **things}, rounds)
+    took["compiling"] = compiling(cleaning_setting)
     return Found(
         took,
         [
@@ -214,18 +240,18 @@ def cleaning(rounds: int) -> Found:
     )
 
 
-def logistic_setting() -> tuple[Problem, Dense, DSOBA]:
+def logistic_setting() -> tuple[DSOBA, Problem, Dense]:
     """Return Experiment 1 of D-SOBA on made-up data: twenty agents, batches of twenty."""
     return (
+        DSOBA(10.0, 0.3, 0.3, 0.2),
         tasks.drawn_logistic(heterogeneity=0.5, seed=0),
         Dense(mixing.uniform(graphs.ring(20))),
-        DSOBA(10.0, 0.3, 0.3, 0.2),
     )
 
 
 def scripts_logistic() -> Thing:
     """Return the step as a loop over agents with one graph a level."""
-    problem, weights, _ = logistic_setting()
+    _, problem, weights = logistic_setting()
     k = problem.d
 
     def upper(x: Tensor, y: Tensor, a: Tensor, c: Tensor) -> Tensor:
@@ -249,7 +275,7 @@ def jax_logistic() -> Thing:
     import jax
     import jax.numpy as jnp
 
-    problem, weights, _ = logistic_setting()
+    _, problem, weights = logistic_setting()
     n, k, b = problem.agents, problem.d, problem.lower.size
     above, below = (
         [jnp.asarray(p.numpy()) for p in s.data] for s in (problem.upper, problem.lower)
@@ -298,7 +324,7 @@ def jax_logistic() -> Thing:
 
 def logistic(rounds: int) -> Found:
     """Time a step of D-SOBA on Experiment 1: a loop over agents, this package, JAX."""
-    problem, weights, method = logistic_setting()
+    method, problem, weights = logistic_setting()
     keep_freed_memory()
     draws = Draws(0, problem.everyone(), problem.upper, problem.lower)
     now = {"t": 0}
@@ -323,6 +349,7 @@ def logistic(rounds: int) -> Found:
             jax = others.enter_context(in_own_process(jax_logistic))
             things[f"{SCANNED} by lax.scan"] = jax
         took = in_turn(things, rounds)
+    took["compiling"] = compiling(logistic_setting)
     loop = took["loop over agents"]
     one = {name: took[name] / SCANNED for name in took if str(SCANNED) in name}
     compiled = one[f"{SCANNED} compiled"]
@@ -342,7 +369,7 @@ def sweeps(rounds: int) -> Found:
 
     A thousand iterations each, compiled once before; nothing is measured but the end.
     """
-    problem, weights, _ = logistic_setting()
+    _, problem, weights = logistic_setting()
     methods = [DSOBA(a, b, b, 0.2) for a, b in product((3.0, 10.0), (0.1, 0.3))]
     runs = list(product(methods, range(4)))
     settings = {"steps": 1000, "every": 1000, "compile": True, "measure": lambda *_: {}}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import resource
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
@@ -14,6 +17,8 @@ from typing import Any
 import torch
 
 THREADS = 2
+CACHE = "TORCHINDUCTOR_CACHE_DIR"
+"""Where PyTorch's compiler keeps what it made."""
 Thing = Callable[[], Any]
 
 
@@ -38,10 +43,11 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Found:
-    """Seconds of each thing of a part, and its ratios."""
+    """Seconds of each thing of a part, its ratios, and sizes that are no seconds."""
 
     seconds: dict[str, float]
     ratios: list[Ratio]
+    sizes: dict[str, float] = field(default_factory=dict)
 
 
 def in_turn(things: dict[str, Thing], rounds: int) -> dict[str, float]:
@@ -80,6 +86,25 @@ def in_own_process(make: Callable[[], Thing]) -> Iterator[Thing]:
     finally:
         process.terminate()
         process.join()
+
+
+def peak() -> int:
+    """Return the most bytes of memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def nothing_compiled() -> Iterator[None]:
+    """Let processes that start here find nothing that was compiled before."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = os.environ.get(CACHE)
+        os.environ[CACHE] = folder
+        try:
+            yield
+        finally:
+            del os.environ[CACHE]
+            if before is not None:
+                os.environ[CACHE] = before
 
 
 def _serve(pipe: Connection, make: Callable[[], Thing]) -> None:
