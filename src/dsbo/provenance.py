@@ -64,7 +64,7 @@ def _digest(tree: Any) -> str:
     digest = hashlib.sha256()
     for part in tree_flatten(tree)[0]:
         if isinstance(part, torch.Tensor):
-            digest.update(part.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+            digest.update(part.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
