@@ -64,7 +64,9 @@ def _digest(tree: Any) -> str:
     digest = hashlib.sha256()
     for part in tree_flatten(tree)[0]:
         if isinstance(part, torch.Tensor):
-            digest.update(part.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+            digest.update(
+                part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+            )
     return digest.hexdigest()
 
 
