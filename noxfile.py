@@ -89,9 +89,11 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
-    """Types of the package, strictly."""
+    """Types of the package, strictly, and of what the README shows."""
     install(session, "-e", ".[book,typecheck]")
     session.run("mypy")
+    shown = re.findall(r"```python\n(.*?)```", Path("README.md").read_text("utf-8"), re.DOTALL)
+    session.run("mypy", "--config-file=", "--strict", "-c", "\n".join(shown))
 
 
 @nox.session

@@ -265,12 +265,12 @@ MUTANTS = (
     ),
     Mutant(
         "single level: mixes before the step", A + "single_level.py",
-        "w.mix(s.y - self.beta(t) * v)", "w.mix(s.y)\n        y = y - self.beta(t) * v",
+        "w.mix(s.y - at(self.beta, t) * v)", "w.mix(s.y)\n        y = y - at(self.beta, t) * v",
     ),
     Mutant(
         "madsbo: y adapts before it mixes", A + "reconstructed/madsbo.py",
-        "(y,) = w.mix(y)\n            y = y - self.beta(t) * v",
-        "(y,) = w.mix(y - self.beta(t) * v)",
+        "(y,) = w.mix(y)\n            y = y - at(self.beta, t) * v",
+        "(y,) = w.mix(y - at(self.beta, t) * v)",
     ),
     Mutant(
         "madsbo: tracker forgets the old direction", A + "reconstructed/madsbo.py",
@@ -278,7 +278,7 @@ MUTANTS = (
     ),
     Mutant(
         "madsbo: x takes the new direction", A + "reconstructed/madsbo.py",
-        "self.alpha(t) * s.h", "self.alpha(t) * h",
+        "at(self.alpha, t) * s.h", "at(self.alpha, t) * h",
     ),
     Mutant(
         "mdbo: tracker adds the momentum, not its change", A + "reconstructed/mdbo.py",
@@ -290,7 +290,7 @@ MUTANTS = (
     ),
     Mutant(
         "vrdbo: correction without the old estimate", A + "reconstructed/mdbo.py",
-        "(1 - self.eta(t)) * (s.u - q_)", "(1 - self.eta(t)) * s.u",
+        "(1 - at(self.eta, t)) * (s.u - q_)", "(1 - at(self.eta, t)) * s.u",
     ),
     Mutant(
         "rest: the step after mixing", "src/dsbo_book/experiments/rest.py",
@@ -299,7 +299,7 @@ MUTANTS = (
     ),
     Mutant(
         "diamond: correction of p left out", DIAMOND,
-        "(1 - self.eta(t)) * (s.p - q_)", "(1 - self.eta(t)) * s.p",
+        "(1 - at(self.eta, t)) * (s.p - q_)", "(1 - at(self.eta, t)) * s.p",
     ),
     Mutant(
         "diamond: another sample at the old point", DIAMOND,
@@ -308,7 +308,7 @@ MUTANTS = (
     Mutant("diamond: tracker never forgets", DIAMOND, "u = u + p - s.p", "u = u + p"),
     Mutant(
         "diamond: x steps along the old tracker", DIAMOND,
-        "self.alpha(t) * u  # (9)", "self.alpha(t) * s.u  # (9)",
+        "at(self.alpha, t) * u  # (9)", "at(self.alpha, t) * s.u  # (9)",
     ),
     Mutant(
         "diamond: remembers the new iterates as the old", DIAMOND,
@@ -354,7 +354,7 @@ MUTANTS = (
     ),
     Mutant(
         "sldbo: projection on twice the ball", A + "reconstructed/sldbo.py",
-        "self.gamma(t) * t_z, self.radius)", "self.gamma(t) * t_z, 2 * self.radius)",
+        "at(self.gamma, t) * t_z, self.radius)", "at(self.gamma, t) * t_z, 2 * self.radius)",
     ),
     Mutant(
         "lopa: tracker never forgets", A + "reconstructed/lopa.py", "u = u + h - s.h", "u = u + h",
@@ -369,7 +369,7 @@ MUTANTS = (
     ),
     Mutant(
         "slam: y moves along the hypergradient's step", A + "reconstructed/slam.py",
-        "v, self.beta(t))", "v, self.alpha(t))",
+        "v, at(self.beta, t))", "v, at(self.alpha, t))",
     ),
     Mutant(
         "sparkle: EXTRA's C in ED's place", "book/sparkle.md",
@@ -377,7 +377,7 @@ MUTANTS = (
     ),
     Mutant(
         "schedules: momentum of the next step", "src/dsbo/schedules.py",
-        "self.alpha(t - 1) ** 2", "self.alpha(t) ** 2", (HYPERGRAD,),
+        "self.alpha(t - 1) ** 2", "at(self.alpha, t) ** 2", (HYPERGRAD,),
     ),
     Mutant(
         "world: chain drawn from the lower stream", "src/dsbo/world.py",

@@ -74,11 +74,12 @@ class Momentum:
     """
 
     scale: float
-    alpha: Schedule
+    alpha: float | Schedule
 
     def __post_init__(self) -> None:
         if not self.scale >= 0:
             raise ValueError(f"scale must not be negative, got {self.scale}")
+        as_schedule(self.alpha, "alpha")
 
     def __call__(self, t: int) -> float:
         """Return the weight of iteration t, in [0, 1]."""
@@ -92,7 +93,16 @@ class Momentum:
         return next((t for t in range(1, horizon) if self._rule(t) <= 1.0), horizon)
 
     def _rule(self, t: int) -> float:
-        return float(self.scale * self.alpha(t - 1) ** 2)
+        return float(self.scale * at(self.alpha, t - 1) ** 2)
+
+
+def at(step: float | Schedule, t: int) -> float:
+    """Return a step size at iteration t.
+
+    >>> at(Power(0.5), 3)
+    0.25
+    """
+    return step(t) if callable(step) else step
 
 
 def as_schedule(value: float | Schedule, name: str = "step size") -> Schedule:

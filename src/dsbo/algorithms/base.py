@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsbo.hypergrad import Chain, neumann
-from dsbo.schedules import Constant, Schedule, as_schedule
+from dsbo.schedules import Constant, Schedule, as_schedule, at
 from dsbo.world import World
 
 Upper = Annotated[Tensor, "[n, d]"]
@@ -126,7 +126,7 @@ class Algorithm:
 
     def steps(self, t: int) -> list[float]:
         """Return what each schedule says of iteration t."""
-        return [float(getattr(self, name)(t)) for name in self.schedules]
+        return [float(at(getattr(self, name), t)) for name in self.schedules]
 
     def with_steps(self, values: Sequence[Any]) -> Self:
         """Return the method with these values, also tensors, as its steps of every iteration."""
@@ -221,10 +221,10 @@ class Momenta(Algorithm):
         Add all terms of a chain up instead of drawing one; see `neumann`.
     """
 
-    alpha: Schedule
-    beta: Schedule
-    eta: Schedule
-    gamma: Schedule
+    alpha: float | Schedule
+    beta: float | Schedule
+    eta: float | Schedule
+    gamma: float | Schedule
     K: int
     L: float
     full_sum: bool = False

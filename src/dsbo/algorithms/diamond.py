@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 from dsbo.algorithms.base import Cost, Lower, Momenta, Upper
-from dsbo.schedules import Momentum, Power
+from dsbo.schedules import Momentum, Power, at
 from dsbo.world import World
 
 
@@ -87,13 +87,13 @@ class DIAMOND(Momenta):
         p, v = self.estimates(w, s.x, s.y, chain, zeta)  # (5)
         if self.momentum:
             q_, v_ = self.estimates(w, s.x_, s.y_, chain, zeta)
-            p = p + (1 - self.eta(t)) * (s.p - q_)  # (6)
-            v = v + (1 - self.gamma(t)) * (s.v - v_)  # (7)
+            p = p + (1 - at(self.eta, t)) * (s.p - q_)  # (6)
+            v = v + (1 - at(self.gamma, t)) * (s.v - v_)  # (7)
         if self.tracking:
             x, u = w.mix(s.x, s.u)
             u = u + p - s.p  # (8)
         else:
             (x,), u = w.mix(s.x), p
-        x = x - self.alpha(t) * u  # (9)
-        y = s.y - self.beta(t) * v  # (10)
+        x = x - at(self.alpha, t) * u  # (9)
+        y = s.y - at(self.beta, t) * v  # (10)
         return self.State(x, y, p, v, u, s.x, s.y)

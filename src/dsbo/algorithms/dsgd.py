@@ -39,8 +39,8 @@ class GTSGD(DIAMOND):
     See `DIAMOND` for the parameters; eta and gamma are 1.
     """
 
-    eta: Schedule = field(default=Constant(1.0), init=False)
-    gamma: Schedule = field(default=Constant(1.0), init=False)
+    eta: float | Schedule = field(default=Constant(1.0), init=False)
+    gamma: float | Schedule = field(default=Constant(1.0), init=False)
 
     title: ClassVar[str] = "GT-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"

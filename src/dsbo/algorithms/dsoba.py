@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dsbo.algorithms.base import UNAVERAGED, XYZ, Algorithm, Cost, descend
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
 
@@ -32,10 +32,10 @@ class DSOBA(Algorithm):
         point of rest nor what is sent. Since h starts at zero, x first moves at t = 1.
     """
 
-    alpha: Schedule
-    beta: Schedule
-    gamma: Schedule
-    theta: Schedule = UNAVERAGED
+    alpha: float | Schedule
+    beta: float | Schedule
+    gamma: float | Schedule
+    theta: float | Schedule = UNAVERAGED
 
     State: ClassVar[type[XYZ]] = XYZ
     title: ClassVar[str] = "D-SOBA"
@@ -45,7 +45,7 @@ class DSOBA(Algorithm):
 
     def step(self, t: int, s: XYZ, w: World) -> XYZ:
         """Return the State of iteration t + 1."""
-        a, b, c, theta = self.alpha(t), self.beta(t), self.gamma(t), self.theta(t)
+        a, b, c, theta = at(self.alpha, t), at(self.beta, t), at(self.gamma, t), at(self.theta, t)
         u_x, u_y = w.f.grad(s.x, s.y, w.draw.xi(t))
         _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
         x, y, z = w.mix(  # lines 1-4

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
 
@@ -34,7 +34,7 @@ class SingleLevelDSGD(Algorithm):
         Step of y.
     """
 
-    beta: Schedule
+    beta: float | Schedule
 
     State: ClassVar[type[XY]] = XY
     title: ClassVar[str] = "DSGD"
@@ -45,5 +45,5 @@ class SingleLevelDSGD(Algorithm):
     def step(self, t: int, s: XY, w: World) -> XY:
         """Return the State of iteration t + 1."""
         _, v = w.g.grad(s.x, s.y, w.draw.zeta(t))
-        (y,) = w.mix(s.y - self.beta(t) * v)
+        (y,) = w.mix(s.y - at(self.beta, t) * v)
         return self.State(s.x, y)

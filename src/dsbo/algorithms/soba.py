@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dsbo.algorithms.base import XYZ, Algorithm, Cost
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
 
@@ -32,10 +32,10 @@ class SOBA(Algorithm):
         is this method exactly.
     """
 
-    alpha: Schedule
-    beta: Schedule
-    gamma: Schedule
-    theta: Schedule | None = None
+    alpha: float | Schedule
+    beta: float | Schedule
+    gamma: float | Schedule
+    theta: float | Schedule | None = None
 
     State: ClassVar[type[XYZ]] = XYZ
     title: ClassVar[str] = "SOBA"
@@ -48,8 +48,8 @@ class SOBA(Algorithm):
         u_x, u_y = w.f.grad(s.x, s.y, w.draw.xi(t))
         _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
         D_x, D_y, D_z = w.mix(u_x - Jz, v, Hz - u_y)
-        y, z = s.y - self.beta(t) * D_y, s.z - self.gamma(t) * D_z
+        y, z = s.y - at(self.beta, t) * D_y, s.z - at(self.gamma, t) * D_z
         if self.theta is None:
-            return self.State(s.x - self.alpha(t) * D_x, y, z, s.h)
-        theta = self.theta(t)
-        return self.State(s.x - self.alpha(t) * s.h, y, z, (1 - theta) * s.h + theta * D_x)
+            return self.State(s.x - at(self.alpha, t) * D_x, y, z, s.h)
+        theta = at(self.theta, t)
+        return self.State(s.x - at(self.alpha, t) * s.h, y, z, (1 - theta) * s.h + theta * D_x)

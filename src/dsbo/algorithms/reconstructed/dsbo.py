@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
 from dsbo.allocator import require
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
 MATRICES = 16
@@ -55,9 +55,9 @@ class DSBO(Algorithm):
         When run, if the agents' matrices do not fit into memory.
     """
 
-    alpha: Schedule
-    beta: Schedule
-    gamma: Schedule
+    alpha: float | Schedule
+    beta: float | Schedule
+    gamma: float | Schedule
     T_y: int = 5
     T_Q: int = 5
 
@@ -85,12 +85,12 @@ class DSBO(Algorithm):
         for zeta in zetas[: self.T_y]:
             _, v = w.g.grad(s.x, y, zeta)
             (y,) = w.mix(y)
-            y = y - self.beta(t) * v
+            y = y - at(self.beta, t) * v
         Q = self._inverse_times_jacobian(t, s.x, y, s.Q, w, zetas[self.T_y :])
         u_x, u_y = w.f.grad(s.x, y, w.draw.xi(t))
         direction = u_x - (u_y[:, None] @ Q.reshape(len(Q), y.shape[1], -1))[:, 0]
         (x,) = w.mix(s.x)
-        return self.State(x - self.alpha(t) * direction, y, Q)
+        return self.State(x - at(self.alpha, t) * direction, y, Q)
 
     def _inverse_times_jacobian(
         self, t: int, x: Tensor, y: Tensor, Q: Tensor, w: World, zetas: list[Any]
@@ -105,5 +105,5 @@ class DSBO(Algorithm):
             S = w.g.at(x, y, zeta).hess(columns).permute(1, 2, 0).flatten(1) - J
             Q, D = w.mix(Q, D)
             D = D + S - S_
-            Q, S_ = Q - self.gamma(t) * D, S
+            Q, S_ = Q - at(self.gamma, t) * D, S
         return Q

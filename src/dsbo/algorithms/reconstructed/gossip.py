@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
 from dsbo.allocator import require
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
 
@@ -62,9 +62,9 @@ class GossipDSBO(Algorithm):
         When run, if the agents' matrices do not fit into memory.
     """
 
-    alpha: Schedule
-    gamma: Schedule
-    theta: Schedule
+    alpha: float | Schedule
+    gamma: float | Schedule
+    theta: float | Schedule
     copies: int
     L: float
 
@@ -91,14 +91,14 @@ class GossipDSBO(Algorithm):
 
     def step(self, t: int, s: Averages, w: World) -> Averages:
         """Return the State of iteration t + 1."""
-        zeta, theta = w.draw.zeta(t), self.theta(t)
+        zeta, theta = w.draw.zeta(t), at(self.theta, t)
         new = *w.f.grad(s.x, s.y, w.draw.xi(t)), *self._matrices(t, s, w, zeta)
         _, v = w.g.grad(s.x, s.y, zeta)
         q = self._series(s)
         Jq = (q[:, None] @ s.J.reshape(len(q), q.shape[1], -1))[:, 0]
         x, y, *mixed = w.mix(*s)
         averages = (old.lerp(fresh, theta) for old, fresh in zip(mixed, new, strict=True))
-        return self.State(x - self.alpha(t) * (s.s - Jq), y - self.gamma(t) * v, *averages)
+        return self.State(x - at(self.alpha, t) * (s.s - Jq), y - at(self.gamma, t) * v, *averages)
 
     def _matrices(self, t: int, s: Averages, w: World, zeta: Any) -> tuple[Tensor, Tensor]:
         """Return ∇²₁₂g by the rows of its transpose, and K independent ∇²₂₂g."""

@@ -29,7 +29,7 @@ from dsbo.algorithms.base import Cost
 from dsbo.algorithms.diamond import DIAMOND, Tracked
 from dsbo.algorithms.dsgd import GTSGD
 from dsbo.hypergrad import Chain
-from dsbo.schedules import Constant, Schedule
+from dsbo.schedules import Constant, Schedule, at
 from dsbo.world import World
 
 
@@ -61,8 +61,8 @@ class SVRINTERACT(DIAMOND):
         the root of n.
     """
 
-    eta: Schedule = field(default=Constant(0.0), init=False)
-    gamma: Schedule = field(default=Constant(0.0), init=False)
+    eta: float | Schedule = field(default=Constant(0.0), init=False)
+    gamma: float | Schedule = field(default=Constant(0.0), init=False)
     full_sum: bool = True
     q: int = 10
 
@@ -82,7 +82,7 @@ class SVRINTERACT(DIAMOND):
         p, v = self._restart(t, s, w)
         x, u = w.mix(s.x, s.u)
         u = u + p - s.p
-        return self.State(x - self.alpha(t) * u, s.y - self.beta(t) * v, p, v, u, s.x, s.y)
+        return self.State(x - at(self.alpha, t) * u, s.y - at(self.beta, t) * v, p, v, u, s.x, s.y)
 
     def _restart(self, t: int, s: Tracked, w: World) -> tuple[Tensor, Tensor]:
         """Return the means of q independent estimates."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
 
@@ -45,10 +45,10 @@ class LOPA(Algorithm):
         Weight of the newest direction in the moving average h, in [0, 1].
     """
 
-    alpha: Schedule
-    beta: Schedule
-    gamma: Schedule
-    theta: Schedule = UNAVERAGED
+    alpha: float | Schedule
+    beta: float | Schedule
+    gamma: float | Schedule
+    theta: float | Schedule = UNAVERAGED
 
     State: ClassVar[type[TrackedAverage]] = TrackedAverage
     title: ClassVar[str] = "LoPA"
@@ -62,14 +62,14 @@ class LOPA(Algorithm):
         """Return the State of iteration t + 1."""
         u_x, u_y = w.f.grad(s.x, s.y, w.draw.xi(t))
         _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
-        h = s.h.lerp(u_x - Jz, self.theta(t))
+        h = s.h.lerp(u_x - Jz, at(self.theta, t))
         if self.tracking:
             x, u = w.mix(s.x, s.u)
             u = u + h - s.h
         else:
             (x,), u = w.mix(s.x), h
-        y, z = s.y - self.beta(t) * v, s.z - self.gamma(t) * (Hz - u_y)
-        return self.State(x - self.alpha(t) * u, y, z, h, u)
+        y, z = s.y - at(self.beta, t) * v, s.z - at(self.gamma, t) * (Hz - u_y)
+        return self.State(x - at(self.alpha, t) * u, y, z, h, u)
 
 
 @dataclass(frozen=True)

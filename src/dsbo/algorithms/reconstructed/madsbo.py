@@ -21,7 +21,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from dsbo.algorithms.base import XYZ, Algorithm, Cost
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
 
@@ -39,10 +39,10 @@ class MADSBO(Algorithm):
         Steps of the two inner loops, at least 1.
     """
 
-    alpha: Schedule
-    beta: Schedule
-    gamma: Schedule
-    theta: Schedule
+    alpha: float | Schedule
+    beta: float | Schedule
+    gamma: float | Schedule
+    theta: float | Schedule
     T_y: int = 5
     T_z: int = 5
 
@@ -65,13 +65,13 @@ class MADSBO(Algorithm):
         for zeta in zetas[: self.T_y]:
             _, v = w.g.grad(s.x, y, zeta)
             (y,) = w.mix(y)
-            y = y - self.beta(t) * v
+            y = y - at(self.beta, t) * v
         z = self._auxiliary(t, s.x, y, s.z, w, zetas[self.T_y :])
         u_x, _ = w.f.grad(s.x, y, w.draw.xi(t))
         Jz = w.g.jac(s.x, y, w.draw.zeta(t), z)
-        h = s.h.lerp(u_x - Jz, self.theta(t))
+        h = s.h.lerp(u_x - Jz, at(self.theta, t))
         (x,) = w.mix(s.x)
-        return self.State(x - self.alpha(t) * s.h, y, z, h)
+        return self.State(x - at(self.alpha, t) * s.h, y, z, h)
 
     def _auxiliary(
         self, t: int, x: Tensor, y: Tensor, z: Tensor, w: World, zetas: list[object]
@@ -82,5 +82,5 @@ class MADSBO(Algorithm):
             s = w.g.hess(x, y, zeta, z) - w.f.grad(x, y, xi)[1]
             z, d = w.mix(z, d)
             d = d + s - s_
-            z, s_ = z - self.gamma(t) * d, s
+            z, s_ = z - at(self.gamma, t) * d, s
         return z

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from dsbo.algorithms.base import Cost, Lower, Momenta, Upper
+from dsbo.schedules import at
 from dsbo.world import World
 
 
@@ -70,14 +71,14 @@ class MDBO(Momenta):
         q, g = self.estimates(w, s.x, s.y, chain, zeta)
         if self.recursive:
             q_, g_ = self.estimates(w, s.x_, s.y_, chain, zeta)
-            u = q + (1 - self.eta(t)) * (s.u - q_)
-            v = g + (1 - self.gamma(t)) * (s.v - g_)
+            u = q + (1 - at(self.eta, t)) * (s.u - q_)
+            v = g + (1 - at(self.gamma, t)) * (s.v - g_)
         else:
-            u, v = s.u.lerp(q, self.eta(t)), s.v.lerp(g, self.gamma(t))
+            u, v = s.u.lerp(q, at(self.eta, t)), s.v.lerp(g, at(self.gamma, t))
         x, y, p, tracker = w.mix(s.x, s.y, s.p, s.s)
         p, tracker = p + u - s.u, tracker + v - s.v
-        x = s.x.lerp(x - self.alpha(t) * p, self.relaxation)
-        y = s.y.lerp(y - self.beta(t) * tracker, self.relaxation)
+        x = s.x.lerp(x - at(self.alpha, t) * p, self.relaxation)
+        y = s.y.lerp(y - at(self.beta, t) * tracker, self.relaxation)
         return self.State(x, y, u, v, p, tracker, s.x, s.y)
 
 

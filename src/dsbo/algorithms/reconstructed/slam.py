@@ -20,7 +20,7 @@ from typing import ClassVar, NamedTuple
 
 from dsbo.algorithms.base import Cost, Lower, Momenta, Upper, Weighted
 from dsbo.algorithms.reconstructed.sparkle import extra, require_stable
-from dsbo.schedules import Constant, Schedule
+from dsbo.schedules import Constant, Schedule, at
 from dsbo.world import World
 
 
@@ -43,8 +43,8 @@ class SLAM(Momenta):
         As in `Momenta`; eta and gamma are 1.
     """
 
-    eta: Schedule = field(default=Constant(1.0), init=False)
-    gamma: Schedule = field(default=Constant(1.0), init=False)
+    eta: float | Schedule = field(default=Constant(1.0), init=False)
+    gamma: float | Schedule = field(default=Constant(1.0), init=False)
 
     State: ClassVar[type[Multiplied]] = Multiplied
     title: ClassVar[str] = "SLAM"
@@ -60,6 +60,6 @@ class SLAM(Momenta):
     def step(self, t: int, s: Multiplied, w: World) -> Multiplied:
         """Return the State of iteration t + 1."""
         q, v = self.estimates(w, s.x, s.y, w.draw.chain(t, self.K), w.draw.zeta(t))
-        x, e_x = extra(w.mix, s.x, s.e_x, q, self.alpha(t))
-        y, e_y = extra(w.mix, s.y, s.e_y, v, self.beta(t))
+        x, e_x = extra(w.mix, s.x, s.e_x, q, at(self.alpha, t))
+        y, e_y = extra(w.mix, s.y, s.e_y, v, at(self.beta, t))
         return self.State(x, y, e_x, e_y)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
 
@@ -49,9 +49,9 @@ class SLDBO(Algorithm):
         Bound on ‖z‖ of every agent, positive; the solution's z must be inside.
     """
 
-    alpha: Schedule
-    beta: Schedule
-    gamma: Schedule
+    alpha: float | Schedule
+    beta: float | Schedule
+    gamma: float | Schedule
     radius: float
 
     State: ClassVar[type[TrackedXYZ]] = TrackedXYZ
@@ -72,9 +72,9 @@ class SLDBO(Algorithm):
         trackers = [e + own for e, own in zip((s.e_x, s.e_y, s.e_z), D, strict=True)]
         x, y, z, *mixed = w.mix(s.x, s.y, s.z, *trackers)
         t_x, t_y, t_z = trackers
-        z = _projected(z - self.gamma(t) * t_z, self.radius)
+        z = _projected(z - at(self.gamma, t) * t_z, self.radius)
         e_x, e_y, e_z = (moved - own for moved, own in zip(mixed, D, strict=True))
-        return self.State(x - self.alpha(t) * t_x, y - self.beta(t) * t_y, z, e_x, e_y, e_z)
+        return self.State(x - at(self.alpha, t) * t_x, y - at(self.beta, t) * t_y, z, e_x, e_y, e_z)
 
 
 def _projected(z: Tensor, radius: float) -> Tensor:

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper, Weighted
 from dsbo.mixing import lambda_min
-from dsbo.schedules import Schedule
+from dsbo.schedules import Schedule, at
 from dsbo.spectra import extremes, symmetric
 from dsbo.world import Mixer, World
 
@@ -125,10 +125,10 @@ class SPARKLE(Algorithm):
         If a strategy is unknown; when run, if a level's weights make its strategy unstable.
     """
 
-    alpha: Schedule
-    beta: Schedule
-    gamma: Schedule
-    theta: Schedule = UNAVERAGED
+    alpha: float | Schedule
+    beta: float | Schedule
+    gamma: float | Schedule
+    theta: float | Schedule = UNAVERAGED
     upper: str = "ED"
     lower: str = "ED"
     auxiliary: str = "ED"
@@ -167,12 +167,12 @@ class SPARKLE(Algorithm):
         )
         xi, zeta = w.draw.xi(t), w.draw.zeta(t)
         _, v = w.g.grad(s.x, s.y, zeta)
-        y, e_y = lower(w.mix_y, s.y, s.e_y, v, self.beta(t))
+        y, e_y = lower(w.mix_y, s.y, s.e_y, v, at(self.beta, t))
         u_x, u_y = w.f.grad(s.x, y, xi)
         g = w.g.at(s.x, y, zeta)
-        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, g.hess(s.z) - u_y, self.gamma(t))
-        h = s.h.lerp(u_x - g.jac(z), self.theta(t))
-        x, e_x = upper(w.mix, s.x, s.e_x, h, self.alpha(t))
+        z, e_z = auxiliary(w.mix_z, s.z, s.e_z, g.hess(s.z) - u_y, at(self.gamma, t))
+        h = s.h.lerp(u_x - g.jac(z), at(self.theta, t))
+        x, e_x = upper(w.mix, s.x, s.e_x, h, at(self.alpha, t))
         return self.State(x, y, z, h, e_x, e_y, e_z)
 
 
