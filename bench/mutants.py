@@ -286,7 +286,7 @@ MUTANTS = (
     ),
     Mutant(
         "mdbo: relaxation upside down", A + "reconstructed/mdbo.py",
-        "alpha(t) * p, self.relaxation", "alpha(t) * p, 1.5 - self.relaxation",
+        "alpha, t) * p, self.relaxation", "alpha, t) * p, 1.5 - self.relaxation",
     ),
     Mutant(
         "vrdbo: correction without the old estimate", A + "reconstructed/mdbo.py",
@@ -377,7 +377,7 @@ MUTANTS = (
     ),
     Mutant(
         "schedules: momentum of the next step", "src/dsbo/schedules.py",
-        "self.alpha(t - 1) ** 2", "at(self.alpha, t) ** 2", (HYPERGRAD,),
+        "at(self.alpha, t - 1) ** 2", "at(self.alpha, t) ** 2", (HYPERGRAD,),
     ),
     Mutant(
         "world: chain drawn from the lower stream", "src/dsbo/world.py",

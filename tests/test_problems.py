@@ -194,12 +194,18 @@ def test_a_module_a_dict_and_a_sequence_are_the_same_problem():
 
 BAD = [
     (torch.zeros(3, 4), TypeError, "one entry an agent"),
-    ([*shards(2), (torch.zeros(7, 2), torch.zeros(7))], ValueError, r"\[2\] has shapes"),
+    (
+        [*shards(2), (torch.zeros(8, 3), torch.zeros(8))],
+        ValueError,
+        r"\[2\] are torch.float32 \[3\]",
+    ),
     ([*shards(2), (torch.zeros(8, 2), torch.zeros(8).long())], ValueError, "int64"),
     ([*shards(2), (torch.full((8, 2), math.nan), torch.zeros(8))], ValueError, "16 NaN"),
     ([(torch.zeros(8, 2), torch.zeros(7))], ValueError, r"have \[8, 7\] rows"),
     ([(torch.zeros(0, 2), torch.zeros(0))], ValueError, "has no rows"),
     ([(np.array(["a"]), np.zeros(8))], TypeError, "holds a ndarray"),
+    ([(torch.zeros(8, 2, device="meta"), torch.zeros(8))], TypeError, "holds no numbers"),
+    ([(torch.eye(8).to_sparse(), torch.zeros(8))], TypeError, "convert it by .to_dense()"),
     (shards(2), ValueError, "upper_data has 3 agents, lower_data 2"),
 ]
 
@@ -213,11 +219,12 @@ BAD = [
         ({"batch": 2.0}, TypeError, "whole number or None"),
         ({"x0": torch.zeros(2).double()}, ValueError, "float64 but y0 is"),
         ({"x0": torch.zeros(2).long()}, TypeError, "floating-point tensors, got torch.int64"),
+        ({"x0": torch.zeros(2, device="meta")}, TypeError, "x0 is on the device meta"),
         ({"x0": 3.0}, TypeError, "x0 must be made of floating-point tensors, got float"),
         ({"y0": []}, ValueError, "y0 is empty"),
         ({"y0": torch.tensor([1.0, math.inf])}, ValueError, "y0 holds NaN or infinity"),
         ({"y0": [torch.zeros(1), torch.zeros(1).double()]}, ValueError, "y0 mixes"),
-        ({"upper": lambda _x, y, _b: y}, ValueError, r"must return a scalar.*shape \(2,\)"),
+        ({"upper": lambda _x, y, _b: y}, ValueError, r"must return a real scalar.*shape \(2,\)"),
         ({"lower": lambda _x, y, _b: y.sum() / 0 * 0}, ValueError, "lower loss of agent 0 is nan"),
     ],
 )

@@ -69,18 +69,23 @@ class Randoms:
     def __init__(self, seeds: ArrayLike, agents: ArrayLike, times: ArrayLike, stream: int) -> None:
         cells = np.asarray(seeds), np.asarray(agents), np.asarray(times)[:, None]
         self.seeds, self.agents, self.times = np.broadcast_arrays(*cells)
-        self.stream, self.given = stream, list[tuple[int, int]]()
+        self.stream, self.given = stream, list[tuple[Words, int]]()
         self.apart = dict[tuple[int, ...], np.random.Generator]()
 
-    def integers(self, bound: int, size: int) -> NDArray[np.int64]:
-        """Return ``size`` whole numbers in 0, …, bound - 1 for each, ``[T, n, size]``."""
-        scaled = self._words(sum(n for known, n in self.given if known > 1), size) * bound
+    def integers(self, bound: int | NDArray[np.int64], size: int) -> NDArray[np.int64]:
+        """Return ``size`` whole numbers in 0, …, bound - 1 for each, ``[T, n, size]``.
+
+        The bound is one for all agents, or ``[n]``.
+        """
+        bounds = np.broadcast_to(np.asarray(bound, np.uint64), self.times.shape)
+        scaled = self._words(sum(n for k, n in self.given if k.max() > 1), size) * bounds[..., None]
         drawn = (scaled >> HALF).view(np.int64)
         # A few words would favour some numbers; then NumPy takes another word, and so do we.
-        again = (scaled & LOW < 2**32 % bound).any(-1)
+        again = (scaled & LOW < 2**32 % bounds[..., None]).any(-1)
+        again |= (bounds == 1) & (bounds.max() > 1)  # of one number NumPy takes no word
         for cell in {*self.apart, *zip(*map(np.ndarray.tolist, np.nonzero(again)), strict=True)}:
-            drawn[cell] = self._generator(cell).integers(bound, size=size)
-        self.given.append((bound, size))
+            drawn[cell] = self._generator(cell).integers(bounds[cell], size=size)
+        self.given.append((bounds, size))
         return drawn
 
     def normal(self, size: int) -> NDArray[np.float64]:
@@ -94,8 +99,8 @@ class Randoms:
         if cell not in self.apart:
             seed, agent, t = (int(part[cell]) for part in (self.seeds, self.agents, self.times))
             self.apart[cell] = generator(seed, agent, t, self.stream)
-            for bound, size in self.given:
-                self.apart[cell].integers(bound, size=size)
+            for bounds, size in self.given:
+                self.apart[cell].integers(bounds[cell], size=size)
         return self.apart[cell]
 
     def _words(self, start: int, size: int) -> Words:

@@ -82,7 +82,7 @@ def flatten(tree: Tree, name: str) -> tuple[Tensor, Layout]:
     Raises
     ------
     TypeError
-        If something in the tree is not a floating-point tensor.
+        If something in the tree is not a floating-point tensor with values.
     ValueError
         If the tree is empty, mixes dtypes or devices, or holds NaN or infinity.
     """
@@ -107,6 +107,8 @@ def flatten(tree: Tree, name: str) -> tuple[Tensor, Layout]:
         kinds = sorted({f"{part.dtype} on {part.device}" for part in parts})
         raise ValueError(f"{name} mixes {' and '.join(kinds)}; convert it to one dtype and device")
     row = torch.cat([part.detach().reshape(-1) for part in parts])
+    if row.is_meta:
+        raise TypeError(f"{name} is on the device meta, which holds no numbers; give values first")
     if not row.isfinite().all():
         raise ValueError(f"{name} holds NaN or infinity; a run cannot start there")
     return row, Layout(keys, tuple(part.shape for part in parts), isinstance(tree, Tensor))

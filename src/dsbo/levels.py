@@ -12,7 +12,8 @@ is then computed once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
@@ -22,6 +23,8 @@ from torch.func import vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dsbo.layout import Layout, Tree
+from dsbo.ragged import Ragged
+from dsbo.remedies import explaining
 
 Loss = Callable[[Tree, Tree, Any], Tensor]
 """One agent's loss: (x, y, batch) -> scalar tensor."""
@@ -160,11 +163,24 @@ class SecondOrder(Level):
     def losses(self, x: Sequence[Tensor], y: Sequence[Tensor], batch: Any) -> Tensor:
         """Return each agent's loss without the ridge, ``[n]``."""
         trees = self.x_layout.tree(x), self.y_layout.tree(y)
-        # The other kernels of attention have no second derivative, or are not mapped over agents.
-        with sdpa_kernel(SDPBackend.MATH):
+        with explaining(self.name), _attention_of_parts():
             if batch is None:
                 return vmap(lambda x, y: self.loss(x, y, None))(*trees)
+            if isinstance(batch, Ragged):
+                return batch.mapped(self.loss, *trees)
             return vmap(self.loss)(*trees, batch)
+
+
+@contextmanager
+def _attention_of_parts() -> Iterator[None]:
+    """Compute attention by operations that are mapped over agents and have a second derivative."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 class AutogradPoint:
@@ -184,7 +200,8 @@ class AutogradPoint:
                 for layout, rows in ((level.x_layout, x), (level.y_layout, y))
             )
             total = level.losses(self.at_x, self.at_y, batch).sum()
-            found = _derivatives([total], [*self.at_x, *self.at_y], None, products)
+            with explaining(level.name):
+                found = _derivatives([total], [*self.at_x, *self.at_y], None, products)
             self.g1, self.g2 = found[: len(self.at_x)], found[len(self.at_x) :]
 
     def grad(self) -> Pair:
@@ -211,7 +228,8 @@ class AutogradPoint:
         return self._ridged(self.level.y_layout.join(self._products(v, self.at_y)), v)
 
     def _products(self, v: Tensor, at: list[Tensor]) -> Sequence[Tensor]:
-        return _derivatives(self.g2, at, self.level.y_layout.leaves(v), True, v.ndim == 3)
+        with explaining(self.level.name):
+            return _derivatives(self.g2, at, self.level.y_layout.leaves(v), True, v.ndim == 3)
 
     def _ridged(self, derivative: Tensor, at: Tensor) -> Tensor:
         ridge = self.level.ridge

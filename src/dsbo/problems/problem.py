@@ -18,6 +18,7 @@ from dsbo.problems.samplers import minibatch
 from dsbo.problems.shards import Shard
 from dsbo.world import Sampler
 
+DATA = "upper_data", "lower_data"
 Metrics = Callable[[Any, Tensor, Tensor, bool], dict[str, float]]
 """(problem, x [N, d], y [N, p], shared) -> numbers for a row of a trace."""
 Exact = Callable[[Any, Tensor, bool], tuple[Tensor, Tensor]]
@@ -88,7 +89,8 @@ class Problem:
             loss call ``torch.func.functional_call(module, y, inputs)``.
         upper_data, lower_data : sequence
             One entry an agent: a tensor, a NumPy array, a tuple or a dict of them with the same
-            number of rows, or a map-style ``Dataset`` of samples. Every agent needs as many rows.
+            number of rows, or a map-style ``Dataset`` of samples. An agent may have more rows than
+            another one, and counts as much.
         batch : int, optional
             Rows an agent draws in an iteration; by default all it has.
         ridge : float
@@ -121,9 +123,16 @@ class Problem:
         if x_row.dtype != y_row.dtype:
             raise ValueError(f"x0 is {x_row.dtype} but y0 is {y_row.dtype}; convert one of them")
         samplers = (
-            minibatch(upper_data, batch, "upper_data"),
-            minibatch(lower_data, batch, "lower_data"),
+            minibatch(upper_data, batch, DATA[0]),
+            minibatch(lower_data, batch, DATA[1]),
         )
+        held = [
+            ("y0", y_row),
+            *((n, part) for n, s in zip(DATA, samplers, strict=True) for part in s.data),
+        ]
+        for where, part in held:
+            if part.device != x_row.device:
+                raise ValueError(f"x0 is on {x_row.device}, {where} on {part.device}; move one")
         agents = len(upper_data)
         if len(lower_data) != agents:
             raise ValueError(
@@ -136,8 +145,7 @@ class Problem:
         losses = name or [told(upper), told(lower)]
         settings = {"name": "from_losses", "losses": losses, "batch": batch, "ridge": ridge}
         problem = Problem(*levels, x_row, y_row, agents, *samplers, settings, metrics)
-        problem._try_losses()
-        problem._require_dependence(*levels)
+        problem._try_losses(*levels)
         return problem
 
     @property
@@ -229,36 +237,36 @@ class Problem:
         Problem.__init__(other, **vars(self) | changes)
         return other
 
-    def _try_losses(self) -> None:
+    def _try_losses(self, f: SecondOrder, g: SecondOrder) -> None:
         """Evaluate both losses once, so that a mistake is told before a run starts."""
-        one = self.everyone()[:1]
-        x, y = self.x0[None], self.y0[None]
-        for name, level, sampler in (("upper", self.f, self.upper), ("lower", self.g, self.lower)):
-            value = level.value(x, y, sampler.full(one))
-            if value.shape != (1,):
-                shape = tuple(value.shape[1:])
-                raise ValueError(f"the {name} loss must return a scalar, it returned shape {shape}")
-            if not value.isfinite().all():
-                raise ValueError(f"the {name} loss of agent 0 is {float(value)} at the start")
-
-    def _require_dependence(self, f: SecondOrder, g: SecondOrder) -> None:
-        """Raise a ValueError if a loss does not depend on what it is to be minimised over."""
         if torch.is_inference_mode_enabled():
             raise ValueError(
                 "losses are differentiated; make and run problems outside torch.inference_mode()"
             )
-        one, remedy = (
-            self.everyone()[:1],
-            (
-                "use the x and y that the loss is called with (of a module, "
-                "torch.func.functional_call(module, y, inputs)), without detach, item or no_grad"
-            ),
-        )
-        at = self.x0[None], self.y0[None]
-        if not any(f.depends(*at, self.upper.full(one))):
-            raise ValueError(f"the upper loss depends on neither x nor y; {remedy}")
-        if not (g.ridge or g.depends(*at, self.lower.full(one))[1]):
-            raise ValueError(f"the lower loss does not depend on y; {remedy}")
+        x, y, one = self.x0[None], self.y0[None], self.everyone()[:1]
+        for name, level, sampler in (("upper", f, self.upper), ("lower", g, self.lower)):
+            batch = sampler.full(one)
+            try:
+                value = level.value(x, y, batch)
+            except Exception as error:
+                handed = level.x_layout.split(x), level.y_layout.split(y), batch
+                kinds = tree_map(lambda part: f"{part.dtype} {list(part.shape[1:])}", handed)
+                error.add_note(f"The {name} loss was tried on agent 0's x, y and data: {kinds}")
+                raise
+            if not isinstance(value, Tensor):
+                raise ValueError(f"the {name} loss must return one tensor, a scalar, not several")
+            if value.is_complex() or value.shape != (1,):
+                what = value.dtype if value.is_complex() else f"shape {tuple(value.shape[1:])}"
+                raise ValueError(f"the {name} loss must return a real scalar, it returned {what}")
+            if not value.isfinite().all():
+                raise ValueError(f"the {name} loss of agent 0 is {float(value)} at the start")
+            on_x, on_y = level.depends(x, y, batch)
+            if not (on_y or (on_x if level is f else g.ridge)):
+                lacks = "depends on neither x nor y" if level is f else "does not depend on y"
+                raise ValueError(
+                    f"the {name} loss {lacks}; use the x and y that it is called with, of a module "
+                    "by torch.func.functional_call(module, y, inputs), without detach or no_grad"
+                )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(agents={self.agents}, d={self.d}, p={self.p})"

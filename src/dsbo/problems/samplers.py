@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from dsbo.keys import Randoms
 from dsbo.problems.shards import Form, Shard, opened
+from dsbo.ragged import Ragged
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,16 +23,19 @@ class Minibatch:
     Parameters
     ----------
     data : tuple of Tensor
-        Each ``[N, m, …]``: N agents with m rows each.
+        Each ``[N, m, …]``: N agents with m rows each, or at most m.
     size : int or None
         Rows in a batch; None takes all m rows every time, so that nothing is random.
     form : tuple of str or None
         What the loss is handed: a dict with these names, a tuple for (), a tensor for None.
+    lengths : Tensor or None
+        How many rows are an agent's own, ``[N]``, where agents have different numbers of them.
     """
 
     data: tuple[Tensor, ...]
     size: int | None
     form: Form = ()
+    lengths: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.size is None:
@@ -46,7 +51,8 @@ class Minibatch:
         if self.size is None:
             return None
         m = self.data[0].shape[1]
-        rows = torch.from_numpy(randoms.integers(m, K * self.size)).to(agents.device)
+        own = m if self.lengths is None else self.lengths[agents].numpy(force=True)
+        rows = torch.from_numpy(randoms.integers(own, K * self.size)).to(agents.device)
         rows = rows.view(*rows.shape[:2], K, self.size) + m * agents[:, None, None]
         return rows.transpose(1, 2).contiguous()
 
@@ -57,11 +63,14 @@ class Minibatch:
     def full(self, agents: Tensor) -> Any:
         """Return all rows ``[n, m, …]`` of the agents."""
         everyone = torch.equal(agents, torch.arange(len(self.data[0]), device=agents.device))
-        return self._hand_over(tuple(p if everyone else p[agents] for p in self.data))
+        whole = self._hand_over(tuple(p if everyone else p[agents] for p in self.data))
+        return whole if self.lengths is None else Ragged(whole, self.lengths[agents])
 
     def to(self, device: torch.device) -> Minibatch:
         """Return the sampler with its data on ``device``."""
-        return Minibatch(tuple(p.to(device) for p in self.data), self.size, self.form)
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        data = tuple(part.to(device) for part in self.data)
+        return Minibatch(data, self.size, self.form, lengths)
 
     def _hand_over(self, parts: tuple[Tensor, ...]) -> Any:
         if self.form is None:
@@ -127,8 +136,12 @@ def minibatch(shards: Sequence[Shard], batch: int | None, name: str) -> Minibatc
         if form != forms[0]:
             raise ValueError(f"{name}[{i}] comes as {form}, agent 0's as {forms[0]}; give one form")
         _check_shard(parts, per_agent[0], f"{name}[{i}]")
-    data = tuple(torch.stack(column) for column in zip(*per_agent, strict=True))
-    return Minibatch(data, batch, forms[0])
+    data = tuple(
+        pad_sequence(list(column), batch_first=True) for column in zip(*per_agent, strict=True)
+    )
+    lengths = torch.tensor([len(parts[0]) for parts in per_agent], device=data[0].device)
+    equal = bool((lengths == lengths[0]).all())
+    return Minibatch(data, batch, forms[0], None if equal else lengths)
 
 
 def _check_shard(parts: tuple[Tensor, ...], first: tuple[Tensor, ...], name: str) -> None:
@@ -140,10 +153,11 @@ def _check_shard(parts: tuple[Tensor, ...], first: tuple[Tensor, ...], name: str
             raise ValueError(f"{name} holds {bad} NaN or infinite values; clean the data first")
     if len({len(part) for part in parts}) > 1:
         raise ValueError(f"{name}: its tensors have {[len(p) for p in parts]} rows; need one count")
-    here, there = ([(tuple(p.shape), p.dtype) for p in s] for s in (parts, first))
+    here, there = (
+        [f"{p.dtype} {list(p.shape[1:])} on {p.device}" for p in s] for s in (parts, first)
+    )
     if here != there:
         raise ValueError(
-            f"{name} has shapes {[s for s, _ in here]} of {[str(d) for _, d in here]}, agent 0 has "
-            f"{[s for s, _ in there]} of {[str(d) for _, d in there]}; every agent needs the same: "
-            "trim to the shortest"
+            f"samples of {name} are {', '.join(here)}, those of agent 0 {', '.join(there)}; every "
+            "agent needs the same kind"
         )

@@ -58,4 +58,10 @@ def _tensor(part: Any, name: str) -> Tensor:
         return torch.tensor(part)
     if not isinstance(part, Tensor):
         raise TypeError(f"{name} holds a {type(part).__name__}; convert it to a tensor")
-    return part
+    if part.layout != torch.strided:
+        raise TypeError(f"{name} is a {part.layout} tensor; convert it by .to_dense()")
+    if part.is_meta:
+        raise TypeError(
+            f"{name} is on the device meta, which holds no numbers; load the data first"
+        )
+    return part.detach()
