@@ -6,7 +6,7 @@ import torch
 from cases import quadratic
 
 from dsbo import DIAMOND
-from dsbo.hypergrad import Chain, neumann
+from dsbo.hypergrad import Chain, curvature, neumann
 from dsbo.problems import Problem
 from dsbo.schedules import Momentum, Power
 from dsbo.world import Draws
@@ -98,3 +98,28 @@ def test_a_series_that_is_none_is_refused(change):
         DIAMOND(**settings | change)
     with pytest.raises(ValueError, match="scale"):
         Momentum(-1.0, Power(1.0))
+
+
+@pytest.mark.parametrize("p", [1, 2, 9, 60])
+@pytest.mark.parametrize("shared", [True, False])
+def test_curvatures_are_found_from_within(p, shared):
+    _, problem = quadratic(p=p)
+    A = problem.coefficients(shared)["A"]
+    A[:, 0] = A[:, :, 0] = 0.0
+    A[:, 0, 0] = -3.0  # one that lies apart, as it may at a start that is not convex
+    batch = list(problem.lower.full(problem.everyone()))
+    batch[2] = A.expand(N, p, p)
+    low, high = curvature(problem.g, *at(problem), batch, shared)
+    want = torch.linalg.eigvalsh(A)
+    assert (low >= want[:, 0] - 1e-9).all()
+    assert (high <= want[:, -1] + 1e-9).all()
+    torch.testing.assert_close(low, want[:, 0], rtol=0, atol=1e-9 if p < 12 else 1e-3)
+    torch.testing.assert_close(high, want[:, -1], rtol=0, atol=1e-9 if p < 12 else 0.05)
+
+
+def test_a_space_that_is_used_up_invents_no_curvature():
+    _, problem = quadratic(p=6)
+    batch = list(problem.lower.full(problem.everyone()))
+    batch[2] = 2.5 * torch.eye(6, dtype=torch.float64).expand(N, 6, 6)
+    for found in curvature(problem.g, *at(problem), batch, shared=False):
+        torch.testing.assert_close(found, torch.full((N,), 2.5, dtype=torch.float64))

@@ -5,6 +5,7 @@ import errno
 import itertools
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import torch
 from cases import STEPS, lazy_ring, quadratic, t2, tanh_problem
 
 from dsbo import (
+    DIAMOND,
     DSOBA,
     MADSBO,
     MDBO,
@@ -27,6 +29,7 @@ from dsbo import (
     CheckpointError,
     Dense,
     Diverged,
+    GossipDSBO,
     OnePeer,
     Peers,
     Problem,
@@ -36,6 +39,7 @@ from dsbo import (
     mixing,
     provenance,
     run,
+    sweep,
 )
 from dsbo.checkpoint import FILE, Checkpoint
 from dsbo.run import _Run
@@ -332,6 +336,52 @@ def test_finite_numbers_whose_sum_overflows_have_not_diverged():
     assert not large.sum().isfinite()
     state = run(SMALL, problem, Dense(lazy_ring(2)), steps=2, measure=lambda *_: {}).state
     assert state.x.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("make", "whose"),
+    [
+        (lambda L: DIAMOND(0.1, 0.1, eta=1.0, gamma=1.0, K=5, L=L), "agent 3 has curvature 2 "),
+        (lambda L: MDBO(0.1, 0.1, eta=1.0, gamma=1.0, K=5, L=L), "agent 3 has curvature 2 "),
+        (
+            lambda L: GossipDSBO(0.1, 0.1, 0.5, copies=5, L=L),
+            "the mean lower loss has curv.* 1.25 ",
+        ),
+    ],
+)
+def test_a_bound_below_which_the_series_diverges_is_refused(make, whose):
+    network = Dense(lazy_ring(4))
+    run(make(2.0), t2(), network, steps=2)
+    with pytest.raises(ValueError, match=rf"\.L is 0.6, but .*{whose}.*take an L that"):
+        run(make(0.6), t2(), network, steps=2)
+    with pytest.raises(ValueError, match=r"take an L that no curvature exceeds"):
+        sweep([(make(0.6), 0)], t2(), network, steps=2)
+    if hasattr(make(1.0), "K"):  # without a product nothing can diverge
+        run(replace(make(0.6), K=1), t2(), network, steps=2)
+
+
+def test_no_step_is_blamed_for_a_lower_level_that_is_not_convex():
+    data = [torch.ones(1)] * 4
+
+    def problem(sign, ridge=0.0):
+        def lower(x, y, a):
+            return sign * 0.5 * (y - x - a).square().sum()
+
+        def upper(x, y, a):
+            return (y - a).square().sum() + x.square().sum()
+
+        return Problem.from_losses(
+            upper, lower, torch.zeros(1), torch.zeros(1), data, data, ridge=ridge
+        )
+
+    network, method = Dense(lazy_ring(4)), DSOBA(0.01, 0.3, 0.3)
+    with pytest.raises(Diverged, match=r"curvature -1 along .*add a ridge above 0\.5") as told:
+        run(method, problem(-1.0), network, steps=2000)
+    assert pickle.loads(pickle.dumps(told.value)).lowest == told.value.lowest == -1.0
+    run(method, problem(-1.0, ridge=0.7), network, steps=2000)
+    with pytest.raises(Diverged, match=r"Use a smaller (beta|gamma), the step of") as told:
+        run(replace(method, beta=3.0), problem(1.0), network, steps=2000)
+    assert "ridge" not in str(told.value)
 
 
 def test_whatever_measure_raises_passes_and_the_trace_is_kept():

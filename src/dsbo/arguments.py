@@ -6,11 +6,16 @@ import os
 from contextlib import suppress
 from typing import Any
 
+from torch import Tensor
+
 from dsbo import mixing
 from dsbo.algorithms import Algorithm
+from dsbo.algorithms.base import Momenta
+from dsbo.hypergrad import curvature
 from dsbo.network import Dense, Network, Peers, PerLevel
 from dsbo.network.ranks import ALONE, Ranks, here
 from dsbo.problems import Problem
+from dsbo.world import Draws
 
 
 def agree(ranks: Ranks, told: dict[str, Any]) -> None:
@@ -66,6 +71,37 @@ def fitting(
         raise ValueError("x, y and z are mixed by different processes; give Peers for all or none")
     algorithm.fits(*network.levels)
     return network
+
+
+def require_bound(algorithm: Algorithm, problem: Problem, draw: Draws) -> None:
+    """Raise a ValueError if the method's Neumann series diverges at the start, its L is so small.
+
+    A batch is looked at first, and only if that is suspicious all data.
+    """
+    L, shared = getattr(algorithm, "L", None), not isinstance(algorithm, Momenta)
+    if (
+        L is None
+        or getattr(algorithm, "K", 2) == 1
+        or (shared and len(draw.agents) < problem.agents)
+    ):
+        return
+
+    def highest(agents: Tensor, zeta: Any) -> Tensor:
+        x, y = (row.expand(len(agents), -1) for row in (problem.x0, problem.y0))
+        return curvature(problem.g, x, y, zeta, shared)[1]
+
+    found, agents = highest(draw.agents, draw.zeta(0)), draw.agents
+    if bool(found.max() <= 2 * L):
+        return
+    if not shared:
+        agents = agents[found.argmax()][None]
+    if bool((found := highest(agents, problem.lower.full(agents))) > 2 * L):
+        whose = "the mean lower loss" if shared else f"the lower loss of agent {int(agents)}"
+        raise ValueError(
+            f"{type(algorithm).__name__}.L is {L:g}, but {whose} has curvature {float(found):.3g} "
+            "at the start, and where that exceeds 2 L the Neumann series diverges; take an L that "
+            "no curvature exceeds"
+        )
 
 
 def require_told(algorithm: Algorithm) -> None:

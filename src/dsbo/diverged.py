@@ -19,25 +19,35 @@ class Diverged(RuntimeError):
         Name of the variable in the algorithm's State.
     trace : Trace
         The rows so far, and the last finite state.
+    lowest : float
+        Smallest curvature found of the lower level at the start; it must be positive.
     """
 
-    def __init__(self, algorithm: Algorithm, step: int, variable: str, trace: Trace) -> None:
+    def __init__(
+        self, algorithm: Algorithm, step: int, variable: str, trace: Trace, lowest: float
+    ) -> None:
         self.algorithm, self.step, self.variable, self.trace = algorithm, step, variable, trace
+        self.lowest = lowest
         super().__init__(
             f"{type(algorithm).__name__} diverged: {variable} is not finite after step {step}. "
-            f"The {len(trace.rows)} rows recorded so far are kept. {_remedy(algorithm, variable)}"
+            f"The {len(trace.rows)} rows recorded so far are kept. "
+            f"{_remedy(algorithm, variable, lowest)}"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.algorithm, self.step, self.variable, self.trace)
+        return type(self), (self.algorithm, self.step, self.variable, self.trace, self.lowest)
 
 
-def _remedy(algorithm: Algorithm, variable: str) -> str:
-    """Say which step to make smaller."""
+def _remedy(algorithm: Algorithm, variable: str, lowest: float) -> str:
+    """Say which step to make smaller, unless no step can help."""
     step = {"x": "alpha", "y": "beta", "z": "gamma"}.get(variable.rstrip("_"))
     if step not in algorithm.schedules:
-        return f"Use smaller steps: {algorithm}"
-    return (
-        f"Use a smaller {step}, the step of {variable}, in {algorithm}; if that does not help, the "
-        "lower level may not be convex in y: add a ridge"
-    )
+        how = f"Use smaller steps: {algorithm}"
+    else:
+        how = f"Use a smaller {step}, the step of {variable}, in {algorithm}"
+    if lowest < 0:
+        how += (
+            f". At the start the lower level has curvature {lowest:.3g} along a direction, against "
+            f"which no step helps: add a ridge above {-lowest / 2:.3g}"
+        )
+    return how

@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,6 +112,46 @@ def cg(
             stacklevel=2,
         )
     return u_x - point.jac(z.expand_as(y)).mean(0)
+
+
+def curvature(
+    g: Level, x: Tensor, y: Tensor, zeta: Any, shared: bool, products: int = 12
+) -> tuple[Tensor, Tensor]:
+    """Return bounds, from within, of the smallest and the largest eigenvalue of ∇²₂₂g.
+
+    By Lanczos' method: no eigenvalue is invented, and few products suffice for the outermost.
+
+    Parameters
+    ----------
+    g, x, y, zeta
+        Lower level, points ``[n, d]`` and ``[n, p]``, batches.
+    shared : bool
+        Of the agents' mean, which gives ``[1]`` each, or of every agent's own, ``[n]``.
+    products : int
+        Hessian products at most.
+    """
+    point = g.at(x, y, zeta)
+    start = torch.from_numpy(np.random.default_rng(0).standard_normal(y.shape[1])).to(y)
+    v, before, beside = start / start.norm(), torch.zeros_like(start), torch.zeros_like(start[:1])
+    rows = 1 if shared else len(y)
+    v, before, beside = (part.expand(rows, -1) for part in (v, before, beside))
+    diagonal, off = list[Tensor](), list[Tensor]()
+    for _ in range(min(products, y.shape[1])):
+        found = point.hess(v.expand_as(y))
+        w = (found.mean(0, keepdim=True) if shared else found) - beside * before
+        along = (w * v).sum(1, keepdim=True)
+        if diagonal:  # what is left of a space that is used up counts as what was first found
+            along = torch.where(beside > 0, along, diagonal[0])
+        w = w - along * v
+        diagonal.append(along)
+        beside = w.norm(dim=1, keepdim=True)
+        beside = torch.where(beside > 1e3 * torch.finfo(y.dtype).eps * along.abs(), beside, 0.0)
+        off.append(beside)
+        v, before = torch.where(beside > 0, w / beside, 0.0), v
+    T, sides = (torch.cat(parts, 1).double() for parts in (diagonal, off))
+    half = torch.diag_embed(sides[:, :-1], 1)
+    values = torch.linalg.eigvalsh(torch.diag_embed(T) + half + half.mT)
+    return values[:, 0], values[:, -1]
 
 
 class Chain(NamedTuple):

@@ -18,11 +18,12 @@ from tqdm import tqdm
 from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import agree, count, fitting, require_told
+from dsbo.arguments import agree, count, fitting, require_bound, require_told
 from dsbo.checkpoint import Checkpoint, Keeper
 from dsbo.chunked import Chunked
 from dsbo.compiled import Compiled
 from dsbo.diverged import Diverged
+from dsbo.hypergrad import curvature
 from dsbo.network import Network, PerLevel
 from dsbo.network.watch import lagging
 from dsbo.problems import Problem
@@ -145,6 +146,8 @@ def run(
         bar.update(going.now.t)
         if "compiling" in going.trace.provenance:
             bar.set_postfix_str(f"compiled in {going.trace.provenance['compiling']:.1f} s")
+        if not going.now.t:
+            require_bound(algorithm, problem, going.world.draw)
         try:
             going.note(every, steps)
             while going.now.t < steps:
@@ -220,8 +223,16 @@ class _Run:
         bad = self.ranks.maximum(0 if all(finite) else len(finite) - finite.index(False))
         if bad:
             self.trace.state = self.whole()
-            raise Diverged(self.algorithm, self.now.t + 1, state._fields[-bad], self.trace)
+            name = state._fields[-bad]
+            raise Diverged(self.algorithm, self.now.t + 1, name, self.trace, self._lowest())
         self.now = self.now.after(state, self.sent, self.calls, time.perf_counter() - started, busy)
+
+    def _lowest(self) -> float:
+        """Return the smallest curvature of the lower level at the start, of its first batch."""
+        own = self.world.draw
+        x, y = (row.expand(len(own.agents), -1) for row in (self.problem.x0, self.problem.y0))
+        low, _ = curvature(self.problem.g, x, y, own.zeta(0), self.algorithm.shared_lower)
+        return float(low.min())
 
     def whole(self) -> Any:
         """Return the State of all agents on rank 0, elsewhere that of the agents held there."""

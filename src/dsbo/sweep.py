@@ -22,7 +22,7 @@ from dsbo import keys, metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.algorithms.base import Momenta
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import count, fitting
+from dsbo.arguments import count, fitting, require_bound
 from dsbo.compiled import Compiled
 from dsbo.network import Network, PerLevel
 from dsbo.problems import Problem
@@ -92,6 +92,8 @@ def sweep(
     problem = problem.to(device) if device is not None else problem
     keep_freed_memory()
     going = _Sweep(swept, [seed for _, seed in runs], problem, fitted, every, measure, compile)
+    with torch.no_grad():
+        require_bound(first, problem, going.draws)
     told = provenance.environment(problem.x0.device) | provenance.printed(fitted)
     for trace in going.traces:
         trace.provenance |= told | {"steps": steps}
