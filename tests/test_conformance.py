@@ -348,7 +348,7 @@ def test_madsbo_rests_at_a_distance_that_falls_with_its_steps():
 
 def test_loops_and_shares_out_of_range_are_refused():
     for name in ("T_y", "T_z"):
-        with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
             MADSBO(**{**CASES["madsbo"].settings, name: 0})
     with pytest.raises(ValueError, match="relaxation must be"):
         MDBO(**{**CASES["mdbo"].settings, "relaxation": 0.0})

@@ -134,7 +134,7 @@ def test_check_says_what_is_wrong(W, message):
         mixing.check(W)
 
 
-SHARE = r"is not in \[0, 1\)"
+SHARE = r"is not in \[0, 1\)|must be finite"
 IRREGULAR_GRAPH = r"not regular: degrees .*; use mixing.metropolis"
 REFUSED = [
     (mixing.check, mixing.average(4), 6, "W is for 4 agents, not 6; build it on a graph of 6"),
@@ -145,8 +145,8 @@ REFUSED = [
     *((rule, nx.Graph([("a", "b")]), "convert_node_labels") for rule in RULES.values()),
     *((rule, nx.Graph(), r"agents are \[\]") for rule in RULES.values()),
     *((rule, nx.Graph([(0, 1), (0, 0)]), "self-loops") for rule in RULES.values()),
-    (mixing.average, 0, "N = 0"),
-    (mixing.average, 2.0, "must be an integer"),
+    (mixing.average, 0, "N must be at least 1, got 0"),
+    (mixing.average, 2.0, "must be a whole number"),
 ]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dsbo import mixing
@@ -16,6 +16,8 @@ from dsbo.network import Dense, Network, Peers, PerLevel
 from dsbo.network.ranks import ALONE, Ranks, here
 from dsbo.problems import Problem
 from dsbo.world import Draws
+
+MADE = {"algorithm": "DSOBA(0.1, 0.1, 0.1)", "problem": "Problem.from_losses(…)"}
 
 
 def agree(ranks: Ranks, told: dict[str, Any]) -> None:
@@ -34,6 +36,10 @@ def fitting(
     algorithm: Algorithm, problem: Problem, network: Network | PerLevel | None
 ) -> Network | PerLevel:
     """Return the network to use, or raise a ValueError that says why the given one does not fit."""
+    for what, value, kind in (("algorithm", algorithm, Algorithm), ("problem", problem, Problem)):
+        if not isinstance(value, kind):
+            told = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+            raise TypeError(f"{what} must be made as in {MADE[what]}, got {told}")
     name, N = type(algorithm).__name__, problem.agents
     if network is None:
         if not algorithm.centralised and N > 1:
@@ -71,6 +77,20 @@ def fitting(
         raise ValueError("x, y and z are mixed by different processes; give Peers for all or none")
     algorithm.fits(*network.levels)
     return network
+
+
+def place(device: torch.device | str) -> torch.device:
+    """Return a device on which something can be computed, or say why it is none."""
+    if not isinstance(device, str | torch.device):
+        raise TypeError(f"device must be a name such as 'cpu' or 'cuda:0', got {device!r}")
+    try:
+        found = torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # AssertionError: PyTorch without CUDA
+        said = str(error).splitlines()[0]
+        raise ValueError(f"device {str(device)!r} cannot be used; take 'cpu'. {said}") from error
+    if found.type == "meta":
+        raise ValueError("the device meta holds no numbers; take 'cpu'")
+    return found
 
 
 def require_bound(algorithm: Algorithm, problem: Problem, draw: Draws) -> None:
@@ -114,15 +134,3 @@ def require_told(algorithm: Algorithm) -> None:
                 "tell from another one, so the run could not be resumed; take Power(…), or write "
                 "the schedule as a frozen dataclass with __call__"
             )
-
-
-def count(value: int, name: str, least: int = 1) -> int:
-    """Return a whole number as an int, or say what is wrong with it."""
-    with suppress(AttributeError):
-        value = value.__index__() if not isinstance(value, bool) else value
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if not least <= value < 2**63:
-        limit = f"at least {least}" if value < least else "below 2**63"
-        raise ValueError(f"{name} must be {limit}, got {value}")
-    return value

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from dsbo.checked import real
 from dsbo.levels import Level, Pair
 
 
@@ -44,7 +45,7 @@ class FirstOrder(Level):
     central: bool = False
 
     def __post_init__(self) -> None:
-        if self.delta is not None and not self.delta > 0:
+        if self.delta is not None and not real(self.delta, "delta") > 0:
             raise ValueError(f"delta must be positive, got {self.delta}")
 
     def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:

@@ -13,9 +13,9 @@ other edge is plain.
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
 import networkx as nx
+
+from dsbo.checked import real, whole
 
 __all__ = [
     "complete",
@@ -54,7 +54,7 @@ def ring(N: int) -> nx.Graph[int]:
     >>> ring(5).degree[0]
     2
     """
-    N = _count("N", N, 1)
+    N = whole(N, "N", 1)
     G = nx.empty_graph(1) if N == 1 else nx.cycle_graph(N)
     if N == 2:
         G.edges[0, 1]["weight"] = 2
@@ -69,7 +69,7 @@ def path(N: int) -> nx.Graph[int]:
     >>> sorted(path(3).edges)
     [(0, 1), (1, 2)]
     """
-    N = _count("N", N, 1)
+    N = whole(N, "N", 1)
     return _named(nx.path_graph(N), f"path({N})")
 
 
@@ -81,7 +81,7 @@ def star(N: int) -> nx.Graph[int]:
     >>> [star(4).degree[i] for i in range(4)]
     [3, 1, 1, 1]
     """
-    N = _count("N", N, 1)
+    N = whole(N, "N", 1)
     return _named(nx.star_graph(N - 1), f"star({N})")
 
 
@@ -93,7 +93,7 @@ def complete(N: int) -> nx.Graph[int]:
     >>> complete(4).number_of_edges()
     6
     """
-    N = _count("N", N, 1)
+    N = whole(N, "N", 1)
     return _named(nx.complete_graph(N), f"complete({N})")
 
 
@@ -119,7 +119,7 @@ def torus(a: int, b: int) -> nx.Graph[int]:
     >>> sorted(torus(3, 3).adj[0])
     [1, 2, 3, 6]
     """
-    a, b = _count("a", a, 1), _count("b", b, 1)
+    a, b = whole(a, "a", 1), whole(b, "b", 1)
     G = nx.grid_2d_graph(a, b, periodic=True)
     for (i, j), (k, m) in G.edges:
         if (i != k and a == 2) or (j != m and b == 2):
@@ -145,7 +145,7 @@ def hypercube(m: int) -> nx.Graph[int]:
     >>> sorted(hypercube(3).adj[5])
     [1, 4, 7]
     """
-    m = _count("m", m, 0)
+    m = whole(m, "m", 0)
     G = nx.empty_graph(1) if m == 0 else nx.hypercube_graph(m)
     return _named(nx.convert_node_labels_to_integers(G, ordering="sorted"), f"hypercube({m})")
 
@@ -173,7 +173,7 @@ def exponential(N: int, directed: bool = True) -> nx.Graph[int]:
     >>> sorted(exponential(6).predecessors(5))
     [0, 1, 3]
     """
-    N = _count("N", N, 1)
+    N = whole(N, "N", 1)
     G = nx.empty_graph(N, create_using=nx.DiGraph)
     steps = [2**k for k in range((N - 1).bit_length())]
     G.add_edges_from(((i + step) % N, i) for i in range(N) for step in steps)
@@ -211,9 +211,8 @@ def erdos_renyi(N: int, p: float, seed: int = 0) -> nx.Graph[int]:
     >>> erdos_renyi(5, 0.3).graph["seed"]
     1
     """
-    N, seed = _count("N", N, 1), _count("seed", seed, 0)
-    if not isinstance(p, Real) or isinstance(p, bool):
-        raise TypeError(f"p must be a number, got {p!r}; give the probability of an edge")
+    N, seed = whole(N, "N", 1), whole(seed, "seed", 0)
+    p = real(p, "p")
     if not 0 <= p <= 1 or (p == 0 and N > 1):
         raise ValueError(f"p = {p} is not in (0, 1]; give the probability of an edge")
     for s in range(seed, seed + TRIES):
@@ -225,14 +224,6 @@ def erdos_renyi(N: int, p: float, seed: int = 0) -> nx.Graph[int]:
         f"none of {TRIES} draws of {N} agents with p = {p} is connected; "
         "raise p (connected graphs are common from log(N)/N on)"
     )
-
-
-def _count(name: str, value: int, least: int) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}; use int({name})")
-    if value < least:
-        raise ValueError(f"{name} = {value} is too small; give {name} >= {least}")
-    return int(value)
 
 
 def _named(G: nx.Graph[int], name: str) -> nx.Graph[int]:

@@ -101,8 +101,8 @@ def flatten(tree: Tree, name: str) -> tuple[Tensor, Layout]:
         if not isinstance(part, Tensor) or not part.is_floating_point():
             kind = part.dtype if isinstance(part, Tensor) else type(part).__name__
             raise TypeError(f"{name} must be made of floating-point tensors, got {kind}")
-    if not parts:
-        raise ValueError(f"{name} is empty; give at least one tensor")
+    if not sum(part.numel() for part in parts):
+        raise ValueError(f"{name} is empty; give at least one number")
     if len({(part.dtype, part.device) for part in parts}) > 1:
         kinds = sorted({f"{part.dtype} on {part.device}" for part in parts})
         raise ValueError(f"{name} mixes {' and '.join(kinds)}; convert it to one dtype and device")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from dsbo.checked import real, whole
 from dsbo.spectra import lambda_min, rho, square
 from dsbo.stochastic import require_connected, require_doubly_stochastic
 
@@ -146,7 +147,7 @@ def uniform(G: nx.Graph[int], self_weight: float | None = None) -> Weights:
     if np.any(degree != degree[0]) or np.any(A.sum(axis=0) != degree[0]):
         shown = np.array2string(degree.astype(int), threshold=8, edgeitems=3)
         raise ValueError(f"the graph is not regular: degrees {shown}; use mixing.metropolis")
-    if self_weight is not None and not 0 <= self_weight < 1:
+    if self_weight is not None and not 0 <= real(self_weight, "self_weight") < 1:
         raise ValueError(f"self_weight = {self_weight} is not in [0, 1); give the share kept")
     if degree[0] == 0:
         return np.eye(len(A))
@@ -164,10 +165,7 @@ def lazy(W: ArrayLike | torch.Tensor) -> Weights:
 
 def average(N: int) -> Weights:
     """Return ``11ᵀ / N``: one round gives every agent the mean, as a server would."""
-    if isinstance(N, bool) or not isinstance(N, (int, np.integer)):
-        raise TypeError(f"N must be an integer, got {N!r}; use int(N)")
-    if N < 1:
-        raise ValueError(f"N = {N} is too small; give N >= 1")
+    N = whole(N, "N")
     return np.full((N, N), 1 / N)
 
 

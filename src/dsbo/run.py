@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from tqdm import tqdm
 from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import agree, count, fitting, require_bound, require_told
+from dsbo.arguments import agree, fitting, place, require_bound, require_told
+from dsbo.checked import whole
 from dsbo.checkpoint import Checkpoint, Keeper
 from dsbo.chunked import Chunked
 from dsbo.compiled import Compiled
@@ -113,17 +115,21 @@ def run(
     CheckpointError
         If the checkpoint is damaged or belongs to another run.
     """
-    steps = count(steps, "steps")
-    every = max(1, steps // ROWS) if every is None else count(every, "every")
-    checkpoint_every = count(checkpoint_every, "checkpoint_every")
-    seed = count(seed, "seed", least=0)
-    chunk = None if chunk is None else count(chunk, "chunk")
+    steps = whole(steps, "steps")
+    every = max(1, steps // ROWS) if every is None else whole(every, "every")
+    checkpoint_every = whole(checkpoint_every, "checkpoint_every")
+    seed = whole(seed, "seed", least=0)
+    chunk = None if chunk is None else whole(chunk, "chunk")
     if resume and checkpoint is None:
         raise ValueError("resume needs the folder of the checkpoint: pass checkpoint=…")
-    if checkpoint is not None:
-        require_told(algorithm)
+    if not callable(measure):
+        raise TypeError(f"measure must be a function that gives a dict, got {measure!r}")
     network = fitting(algorithm, problem, network).levels
-    problem = problem.to(device) if device is not None else problem
+    if checkpoint is not None:
+        if not isinstance(checkpoint, str | PathLike):
+            raise TypeError(f"checkpoint must be the path of a folder, got {checkpoint!r}")
+        require_told(algorithm)
+    problem = problem.to(place(device)) if device is not None else problem
     ranks = network.x.ranks
     identity = provenance.identity(algorithm, problem, network, seed, every)
     keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}

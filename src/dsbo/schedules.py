@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from dsbo.checked import real
 
 
 @runtime_checkable
@@ -32,8 +33,7 @@ class Constant:
     value: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and self.value >= 0):
-            raise ValueError(f"a step size must be finite and not negative, got {self.value}")
+        _numbers(self, "value")
 
     def __call__(self, t: int) -> float:  # noqa: ARG002
         """Return the value, whatever t is."""
@@ -53,8 +53,9 @@ class Power:
     exponent: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (self.scale >= 0 and self.shift > 0 and self.exponent >= 0):
-            raise ValueError(f"need scale >= 0, shift > 0 and exponent >= 0, got {self}")
+        _numbers(self, "scale", "shift", "exponent")
+        if self.shift == 0 or -math.log(self.shift) * self.exponent > 700:
+            raise ValueError(f"shift ** -exponent must be finite, got {self}; take a larger shift")
 
     def __call__(self, t: int) -> float:
         """Return the step size of iteration t."""
@@ -77,9 +78,8 @@ class Momentum:
     alpha: float | Schedule
 
     def __post_init__(self) -> None:
-        if not self.scale >= 0:
-            raise ValueError(f"scale must not be negative, got {self.scale}")
-        as_schedule(self.alpha, "alpha")
+        _numbers(self, "scale")
+        as_schedule(self.alpha, "Momentum.alpha")
 
     def __call__(self, t: int) -> float:
         """Return the weight of iteration t, in [0, 1]."""
@@ -115,11 +115,21 @@ def as_schedule(value: float | Schedule, name: str = "step size") -> Schedule:
     ValueError
         If a number is negative, infinite or NaN.
     """
-    if isinstance(value, Real) and not isinstance(value, bool):
-        try:
-            return Constant(float(value))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
     if callable(value):
+        if real(value(0), f"{name} at t = 0") < 0:
+            raise ValueError(f"{name} must not be negative, got {value(0)} at t = 0")
         return value
-    raise TypeError(f"{name} must be a number or a schedule such as Power(0.1), got {value!r}")
+    number = real(value, f"{name}, if it is no schedule such as Power(0.1),")
+    if number < 0:
+        raise ValueError(f"{name} must not be negative, got {value}")
+    return Constant(number)
+
+
+def _numbers(step: Any, *names: str) -> None:
+    """Convert these settings of a schedule, or say which is no number or negative."""
+    for name in names:
+        told = f"{type(step).__name__}.{name}"
+        value = real(getattr(step, name), told)
+        if value < 0:
+            raise ValueError(f"{told} must not be negative, got {value}")
+        object.__setattr__(step, name, value)

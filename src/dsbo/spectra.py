@@ -72,8 +72,12 @@ def extremes(W: Weights) -> tuple[float, float]:
 def square(W: ArrayLike | torch.Tensor) -> Weights:
     """Return W as a float64 array; raise a ValueError if it is not square and finite."""
     if isinstance(W, torch.Tensor):
-        W = W.detach().to("cpu", torch.float64).numpy()
-    out: Weights = np.asarray(W, dtype=np.float64)
+        W = W.detach().to("cpu", W.dtype if W.is_complex() else torch.float64).numpy()
+    try:
+        given = np.asarray(W)
+        out: Weights = given.astype(np.float64, casting="same_kind" if given.size else "unsafe")
+    except (OverflowError, TypeError, ValueError) as error:
+        raise TypeError(f"W must be a matrix of numbers [N, N], got {W!r}") from error
     if out.ndim != 2 or out.shape[0] != out.shape[1] or out.size == 0:
         raise ValueError(f"W has shape {out.shape}; give a square matrix [N, N]")
     if not np.isfinite(out).all():

@@ -22,7 +22,8 @@ from dsbo import keys, metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.algorithms.base import Momenta
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import count, fitting, require_bound
+from dsbo.arguments import fitting, place, require_bound
+from dsbo.checked import whole
 from dsbo.compiled import Compiled
 from dsbo.network import Network, PerLevel
 from dsbo.problems import Problem
@@ -75,9 +76,9 @@ def sweep(
     >>> [len(trace.rows) for trace in sweep(both, problem, steps=5)]
     [6, 6]
     """
-    runs = [(algorithm, count(seed, "seed", least=0)) for algorithm, seed in runs]
-    steps = count(steps, "steps")
-    every = max(1, steps // ROWS) if every is None else count(every, "every")
+    runs = [(algorithm, whole(seed, "seed", least=0)) for algorithm, seed in runs]
+    steps = whole(steps, "steps")
+    every = max(1, steps // ROWS) if every is None else whole(every, "every")
     swept = Swept(tuple(algorithm for algorithm, _ in runs), problem.agents)
     for algorithm in swept.algorithms:
         fitted = fitting(algorithm, problem, network).levels
@@ -89,7 +90,7 @@ def sweep(
             "chains of drawn lengths on first_order() cost each run another number of gradients, "
             "which a sweep cannot tell; take full_sum=True, or run one after another"
         )
-    problem = problem.to(device) if device is not None else problem
+    problem = problem.to(place(device)) if device is not None else problem
     keep_freed_memory()
     going = _Sweep(swept, [seed for _, seed in runs], problem, fitted, every, measure, compile)
     with torch.no_grad():

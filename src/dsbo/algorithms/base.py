@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import partial
-from numbers import Integral
 from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dsbo.checked import real, whole
 from dsbo.hypergrad import Chain, neumann
 from dsbo.schedules import Constant, Schedule, as_schedule, at
 from dsbo.world import World
@@ -136,19 +136,19 @@ class Algorithm:
         return other
 
     def require_counts(self, *names: str) -> None:
-        """Raise a ValueError if one of these settings is not a whole number, at least 1."""
+        """Raise a TypeError or ValueError if one of these is not a whole number, at least 1."""
         for name in names:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name} must be a whole number, at least 1, got {value!r}")
-            object.__setattr__(self, name, int(value))
+            told = f"{type(self).__name__}.{name}"
+            object.__setattr__(self, name, whole(getattr(self, name), told))
 
     def require_positive(self, *names: str) -> None:
-        """Raise a ValueError if one of these settings is not positive and finite."""
+        """Raise a TypeError or ValueError if one of these is not a positive number."""
         for name in names:
-            value = getattr(self, name)
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be positive and finite, got {value!r}")
+            told = f"{type(self).__name__}.{name}"
+            value = real(getattr(self, name), told)
+            if value <= 0:
+                raise ValueError(f"{told} must be positive, got {value}")
+            object.__setattr__(self, name, value)
 
     def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
         """Raise a ValueError if the method cannot use the networks of x, y and z."""

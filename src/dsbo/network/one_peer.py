@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dsbo.checked import whole
 from dsbo.network.base import Network
 
 
@@ -54,10 +55,7 @@ class OnePeer(Network):
     varies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.N, bool) or not isinstance(self.N, int):
-            raise TypeError(f"N must be a whole number, got {self.N!r}; use int(N)")
-        if self.N < 2:
-            raise ValueError(f"N = {self.N} agents have no peers; give N >= 2")
+        object.__setattr__(self, "N", whole(self.N, "N", least=2))
         object.__setattr__(self, "W", np.mean(self.cycle, axis=0))
         super().__post_init__()
 

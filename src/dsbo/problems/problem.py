@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from dsbo.checked import real
 from dsbo.first_order import FirstOrder
 from dsbo.layout import Tree, flatten
 from dsbo.levels import Level, Loss, SecondOrder
@@ -118,6 +119,8 @@ class Problem:
         >>> problem
         Problem(agents=2, d=1, p=1)
         """
+        if (ridge := real(ridge, "ridge")) < 0:
+            raise ValueError(f"ridge must not be negative, got {ridge}")
         x_row, x_layout = flatten(x0, "x0")
         y_row, y_layout = flatten(y0, "y0")
         if x_row.dtype != y_row.dtype:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dsbo.checked import real, whole
 from dsbo.levels import Level, Pair, count_products
 from dsbo.problems.problem import Problem
 from dsbo.problems.samplers import Noisy
@@ -145,8 +146,8 @@ class Quadratic(Problem):
         c = {name: torch.as_tensor(value, dtype=dtype) for name, value in named.items()}
         P, Q, R, p, r, A, B, b = c.values()
         N, d, q = _sizes(c)
-        if not (np.isfinite(noise) and noise >= 0):
-            raise ValueError(f"noise must be finite and not negative, got {noise}")
+        if (noise := real(noise, "noise")) < 0:
+            raise ValueError(f"noise must not be negative, got {noise}")
         g = torch.zeros_like(P), -B.mT, A, torch.zeros_like(p), -b
         super().__init__(
             f=QuadraticLevel("upper"),
@@ -183,7 +184,9 @@ class Quadratic(Problem):
         noise : float
             As in the constructor.
         """
-        rng = np.random.default_rng(seed)
+        N, d, p = (whole(size, name) for size, name in ((N, "N"), (d, "d"), (p, "p")))
+        heterogeneity = real(heterogeneity, "heterogeneity")
+        rng = np.random.default_rng(whole(seed, "seed", least=0))
 
         def normal(*shape: int) -> Any:
             common = rng.standard_normal(shape)

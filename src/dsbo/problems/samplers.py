@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from dsbo.checked import whole
 from dsbo.keys import Randoms
 from dsbo.problems.shards import Form, Shard, opened
 from dsbo.ragged import Ragged
@@ -38,13 +38,9 @@ class Minibatch:
     lengths: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.size is None:
-            return
-        if isinstance(self.size, bool) or not isinstance(self.size, Integral):
-            raise TypeError(f"batch must be a whole number or None, got {self.size!r}")
-        object.__setattr__(self, "size", int(self.size))
-        if self.size < 1:
-            raise ValueError(f"batch must be at least 1, got {self.size}; None takes all data")
+        if self.size is not None:
+            size = whole(self.size, "batch, if it is not None for all data,")
+            object.__setattr__(self, "size", size)
 
     def numbers(self, randoms: Randoms, agents: Tensor, K: int) -> Tensor | None:
         """Return the rows ``[T, K, n, size]`` of the draws, counted over all agents."""

@@ -62,8 +62,9 @@ class MDBO(Momenta):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.relaxation <= 1:
-            raise ValueError(f"relaxation must be in (0, 1], got {self.relaxation}")
+        self.require_positive("relaxation")
+        if self.relaxation > 1:
+            raise ValueError(f"relaxation must be at most 1, got {self.relaxation}")
 
     def step(self, t: int, s: TrackedPair, w: World) -> TrackedPair:
         """Return the State of iteration t + 1."""

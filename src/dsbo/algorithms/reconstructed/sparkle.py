@@ -150,7 +150,7 @@ class SPARKLE(Algorithm):
         super().__post_init__()
         for level in ("upper", "lower", "auxiliary"):
             strategy = getattr(self, level)
-            if strategy not in STRATEGIES:
+            if not isinstance(strategy, str) or strategy not in STRATEGIES:
                 known = ", ".join(STRATEGIES)
                 raise ValueError(f"the {level} strategy {strategy!r} is unknown; take {known}")
 
