@@ -2,11 +2,20 @@
 
 import errno
 import math
+import os
+import stat
+import threading
 
+import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from dsbo import Trace, TraceError
+from dsbo.checkpoint import Checkpoint
+from dsbo.trace import replacing
+from dsbo_book import claims
+from dsbo_book.experiments import record
 
 ROWS = [
     {"step": 0, "floats": 0, "loss": 0.1 + 0.2, "auc": math.nan},
@@ -66,6 +75,84 @@ def test_a_full_disk_leaves_the_earlier_version(tmp_path, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def claimed(path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DSBO_CLAIMS", str(path))
+        claims.claim("a thing is itself", 1, 1)
+    return path
+
+
+def kept(path):
+    with replacing(path) as part:
+        save_file({"xbar": np.zeros(2)}, part)
+    return path
+
+
+WRITERS = {
+    "trace.csv": lambda path: trace().save(path),
+    "record.npz": lambda path: record.write(path, {"one": trace()}, {}),
+    "checkpoint.safetensors": lambda path: Checkpoint(1, {}, [], {}, 0.0, {}).write(path.parent),
+    "kept.safetensors": kept,
+    "claims.jsonl": claimed,
+}
+
+
+@pytest.fixture(params=[0o022, 0o002, 0o077])
+def umask(request):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_gets_the_mode_that_the_umask_leaves_and_keeps_the_one_it_has(tmp_path, umask, name):
+    path = WRITERS[name](tmp_path / name)
+    assert mode(path) == 0o666 & ~umask
+    path.chmod(0o640)
+    assert mode(WRITERS[name](path)) == 0o640
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_written_through(tmp_path, name, there):
+    target, path = tmp_path / "elsewhere" / name, tmp_path / name
+    target.parent.mkdir()
+    if there:
+        WRITERS[name](target).chmod(0o600)
+    path.symlink_to(f"elsewhere/{name}")
+    WRITERS[name](path)
+    assert path.is_symlink()
+    assert target.stat().st_size
+    assert [one.name for one in target.parent.iterdir()] == [name]
+    assert not there or mode(target) == 0o600
+
+
+def test_a_link_to_itself_and_a_file_in_the_way_are_told(tmp_path):
+    path = tmp_path / "one.csv"
+    path.symlink_to(path)
+    with pytest.raises(OSError, match=r"could not write .*symbolic links.*nothing was written"):
+        trace().save(path)
+    assert list(tmp_path.iterdir()) == [path]
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="file is not a folder; nothing was written"):
+        trace().save(tmp_path / "file/one.csv")
+
+
+def test_threads_that_write_one_file_leave_it_whole(tmp_path):
+    path = tmp_path / "one.csv"
+    several = [threading.Thread(target=trace().save, args=(path,)) for _ in range(8)]
+    for one in several:
+        one.start()
+    for one in several:
+        one.join()
+    assert list(tmp_path.iterdir()) == [path]
+    assert Trace.load(path).provenance == trace().provenance
 
 
 def test_without_pandas_only_the_frame_is_missing(tmp_path, monkeypatch):

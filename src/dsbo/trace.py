@@ -9,7 +9,8 @@ import io
 import json
 import math
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,34 +39,40 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; move it to ``path`` only if all went well.
 
     A reader sees the old file or the new one, never half of either, and a full disk leaves the
-    old one as it was.
+    old one as it was. What is made has the mode that it had, or that any new file gets; of a
+    symbolic link the target is replaced.
 
     Raises
     ------
     OSError
         If the disk is full or the folder cannot be written; the message says what was kept.
     """
-    part: Path | None = None
+    whole = Path(os.path.realpath(path))
+    part = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        part = Path(name)
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL, 0o666))  # less what the umask forbids
+        try:
+            mode = whole.stat().st_mode
+        except FileNotFoundError:
+            mode = part.stat().st_mode
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
-        part.chmod(0o644)
-        part.replace(path)
+        part.chmod(stat.S_IMODE(mode))
+        part.replace(whole)
     except OSError as error:
-        kept = "the earlier version is untouched" if path.exists() else "nothing was written"
+        there = os.access(path, os.F_OK)  # which never raises
+        kept = "the earlier version is untouched" if there else "nothing was written"
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        why = f"{whole.parent} is not a folder" if in_the_way else error.strerror or error
         raise OSError(
             error.errno,
-            f"could not write {path}: {error.strerror or error}; {kept}. "
-            "Free some space or choose another folder",
+            f"could not write {path}: {why}; {kept}. Free some space or choose another folder",
         ) from error
     finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 @dataclass(eq=False)

@@ -179,7 +179,7 @@ def _settle(result: Claim, got: Any, want: Any) -> Claim:
             record = {"page": page, **record}
         line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
         # one write to a file opened for appending: pages executed side by side share the file
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             os.write(handle, line.encode())
         finally:
