@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +45,22 @@ class Chapters:
             mark = "✓" if report.passed else "✗"
             took = f"{report.duration:.0f} s"
             self.say(f"{mark} {name[1]:20} {took:>6}   {self.done} of {self.all}")
+
+
+@pytest.fixture
+def bound() -> Iterator[Path]:
+    """A folder of this process, which until the test ends is no root, whom no mode binds."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        if user == 0:
+            os.chown(name, 65534, -1)
+            os.seteuid(65534)
+        try:
+            if not os.access(name, os.W_OK, effective_ids=True):
+                pytest.skip("another user cannot reach temporary folders")
+            yield Path(name)
+        finally:
+            os.seteuid(user)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -133,6 +133,33 @@ def test_a_place_that_cannot_be_written_is_told_before_the_first_run(tmp_path, r
     assert not ran
 
 
+UNWRITABLE = (
+    *("shut", "shut/out", "shut/deep/out", "shut/out.npz", "to-shut", "to-shut.npz"),
+    *("dark", "dark/out", "dark/out.npz", "itself", "itself.npz", "/proc/out", "/dev/null"),
+    *("file", "taken", "folder.npz", "in-the-way.npz", "x" * 300, "x" * 246 + ".npz"),
+)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("out", UNWRITABLE)
+def test_before_the_first_run_every_file_is_known_to_be_writable(bound, ran, out, resume):
+    for name, mode in (("shut", 0o500), ("dark", 0)):
+        (bound / name).mkdir(mode)
+    (bound / "folder.npz").mkdir()
+    (bound / "taken" / f"{stem(STUDY.cells[0])}.csv").mkdir(parents=True)
+    for name in ("file", "in-the-way.npz.runs"):
+        (bound / name).write_text("no folder")
+    for name, target in (("to-shut", "shut/out"), ("itself", "itself")):
+        (bound / name).symlink_to(target)
+        (bound / f"{name}.npz").symlink_to(f"{target}.npz")
+    try:
+        with pytest.raises(OSError, match=r"could not write .*[^.]\. Free some .* another folder$"):
+            run_study(STUDY, bound / out, resume=resume)
+    finally:
+        (bound / "dark").chmod(0o700)
+    assert not ran
+
+
 def test_a_record_takes_the_place_of_the_folder_of_a_run(tmp_path, monkeypatch, ran):
     place = tmp_path / "small-quick.npz"
     whole = running.write

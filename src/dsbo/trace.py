@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -47,6 +48,23 @@ def replacing(path: Path) -> Iterator[Path]:
     OSError
         If the disk is full or the folder cannot be written; the message says what was kept.
     """
+    with _beside(path) as (part, whole, mode):
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.chmod(mode)
+        part.replace(whole)
+
+
+def require_writable(path: Path) -> None:
+    """Make the folder of a file and raise the OSError of `replacing` if that would not do."""
+    with _beside(path):
+        pass
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[tuple[Path, Path, int]]:
+    """Make an empty file beside the one that ``path`` leads to; give both, and the mode to have."""
     whole = Path(os.path.realpath(path))
     part = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}")
     try:
@@ -56,11 +74,9 @@ def replacing(path: Path) -> Iterator[Path]:
             mode = whole.stat().st_mode
         except FileNotFoundError:
             mode = part.stat().st_mode
-        yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.chmod(stat.S_IMODE(mode))
-        part.replace(whole)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        yield part, whole, stat.S_IMODE(mode)
     except OSError as error:
         there = os.access(path, os.F_OK)  # which never raises
         kept = "the earlier version is untouched" if there else "nothing was written"
@@ -71,7 +87,7 @@ def replacing(path: Path) -> Iterator[Path]:
             f"could not write {path}: {why}; {kept}. Free some space or choose another folder",
         ) from error
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # of which the file itself told, if it was not made
             part.unlink()
 
 

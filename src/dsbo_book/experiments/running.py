@@ -23,7 +23,7 @@ from dsbo.network.ranks import ALONE, here
 from dsbo.problems import Problem
 from dsbo.run import run
 from dsbo.sweep import sweep
-from dsbo.trace import Trace, replacing
+from dsbo.trace import Trace, replacing, require_writable
 from dsbo_book.experiments.record import SUFFIX, Record, read, write
 from dsbo_book.experiments.stored import Store
 from dsbo_book.experiments.study import Cell, Start, Study, identity, stem
@@ -112,19 +112,21 @@ def run_study(
 
 def _begin(study: Study, out: Path, folder: Path, resume: bool) -> Store:
     """Return what is there already, if runs may be added to it."""
-    if out != folder and out.exists() and not (resume and out.is_file()):
-        raise FileExistsError(f"{out} is there; resume it, or move it away to make it anew")
-    there = sum((folder / f"{stem(cell)}.csv").exists() for cell in study.cells)
+    record = out != folder
+    if record:
+        require_writable(out)
+        if out.exists() and not resume:
+            raise FileExistsError(f"{out} is there; resume it, or move it away to make it anew")
+    paths = [folder / f"{stem(cell)}.csv" for cell in study.cells]
+    for path in paths:
+        require_writable(path)
+    there = sum(path.exists() for path in paths)
     if there and not resume:
         raise FileExistsError(
-            f"{folder} holds {there} of these {len(study.cells)} runs already; "
+            f"{folder} holds {there} of these {len(paths)} runs already; "
             "keep them with --resume, or give another --out"
         )
-    for place in [folder] if out == folder else [folder, out.parent]:
-        with replacing(place / "can-be-written"):
-            pass
-        (place / "can-be-written").unlink()
-    return Store(folder, read(out) if out != folder and out.exists() else Record({}, {}))
+    return Store(folder, read(out) if record and out.exists() else Record({}, {}))
 
 
 def _finished(before: Store, cell: Cell, start: Start) -> Trace | None:
