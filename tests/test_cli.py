@@ -1,5 +1,6 @@
 """The command line, on a sample that comes with the package."""
 
+import errno
 import os
 import re
 import subprocess
@@ -9,13 +10,20 @@ from functools import partial
 import pytest
 
 from dsbo import Trace
-from dsbo_book import data, plots
+from dsbo_book import arguments, data, plots
 from dsbo_book.cli import main
 from dsbo_book.experiments import cleaning, stored, tasks
 from dsbo_book.experiments.study import Study
 
 TASK = partial(tasks.cleaning, dataset="fashion_mnist-sample", train=200, clean=100, hidden=8)
 TINY = Study(cleaning.STUDIES["quick"].cells, partial(cleaning.start, task=TASK, steps=6, every=3))
+
+
+RECORD = "a9a-long"
+ODD = ("one", "1.5", "", "1e3", "0x1", "nan")
+NOWHERE = ("meta", "xla", "hpu", "hip", "lazy", "vulkan", "privateuseone", "cpu:-1", "", "cuda:99")
+NO_TIME = ("0", "-1", "nan", "inf", "1e300", "1e-400")
+NO_PICTURE = ("one", "one.txt", "one.", ".svg", "", "one.pgf")
 
 
 @pytest.fixture
@@ -59,6 +67,26 @@ def test_the_command_line_runs_resumes_and_plots(tmp_path, capsys):
         (["run", "cleaning-tuning", "--scale", "long"], 1, "no scale 'long'"),
         (["data", "fetch", "cifar11"], 1, "no data set 'cifar11'"),
         (["plot", "nowhere"], 1, "no traces"),
+        *((["run", "cleaning", "--seeds", "0", s], 2, f"'{s}' is no whole number") for s in ODD),
+        (["run", "cleaning", "--seeds", str(2**63)], 2, "too large; give whole numbers from 0"),
+        (["run", "cleaning", "--seeds", "2", "1", "2"], 1, "the seed 2 is given more than once"),
+        *((["run", "cleaning", "--device", d], 2, f"computed on '{d}'") for d in NOWHERE),
+        *((["run", "cleaning", "--timeout", s], 2, "give seconds above 0") for s in NO_TIME),
+        (["run", "cleaning", "--timeout", "soon"], 2, "could not convert string to float: 'soon'"),
+        (["run", "cleaning", "--out", "/dev/null"], 1, "/dev/null is not a folder"),
+        *(
+            (["plot", RECORD, "--only", s], 2, f"'{s}' is not KEY=VALUE")
+            for s in ("rate", "=1", "")
+        ),
+        (["plot", RECORD, "--only", "rat=1"], 1, "fits rat=1; cells have the keys "),
+        (["plot", RECORD, "--only", "rat=None"], 1, "fits rat=None"),
+        *(
+            (["plot", RECORD, axis, "hours"], 1, "no column 'hours'; all")
+            for axis in ("--x", "--y")
+        ),
+        *((["plot", RECORD, "--out", s], 2, f"'{s}' does not end in .eps, ") for s in NO_PICTURE),
+        (["plot", RECORD, "--out", "/dev/null/a.svg"], 1, "could not write /dev/null/a.svg: "),
+        (["plot", RECORD, "--out", "/proc/a.svg"], 1, "could not write /proc/a.svg: "),
     ],
 )
 def test_what_the_command_line_does_not_understand_it_says(words, code, says, capsys):
@@ -70,6 +98,24 @@ def test_what_the_command_line_does_not_understand_it_says(words, code, says, ca
     said = capsys.readouterr().err
     assert says in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("suffix", arguments.PICTURES)
+def test_a_figure_is_written_as_its_suffix_says(suffix, tmp_path, monkeypatch):
+    Trace([{"step": 0, "loss": 1.0}], {"algorithm": {"name": "X"}}).save(tmp_path / "one.csv")
+    out = tmp_path / f"new/one{suffix.upper()}"
+    assert main(["plot", str(tmp_path), "--out", str(out)]) == 0
+    before = out.read_bytes()
+    assert before
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    assert main(["plot", str(tmp_path), "--out", str(out)]) == 1
+    assert out.read_bytes() == before
+    assert list(out.parent.iterdir()) == [out]
+
+
+def full(_, path, **__):
+    path.write_bytes(b"half")
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_version_help_and_list_say_what_there_is(capsys):

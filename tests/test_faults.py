@@ -17,6 +17,7 @@ from cases import STEPS, lazy_ring, quadratic
 from dsbo import DSOBA, CheckpointError, Diverged, PeerLost, Peers, run
 from dsbo.network import join, spawn
 from dsbo.network.ranks import Ranks, here
+from dsbo.network.watch import LONGEST_TIMEOUT
 
 TIMEOUT = 3.0
 LOOPBACK = "127.0.0.1"
@@ -230,6 +231,27 @@ def test_ranks_that_do_not_meet_say_what_they_were_told(taken, rank, says, port,
 def test_a_process_that_torchrun_did_not_start_is_told_how_to(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(ValueError, match=r"RANK expected.*torchrun --nproc-per-node"):
+        join().__enter__()
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan"), float("inf"), 1e300])
+def test_a_timeout_that_never_or_always_passes_is_refused(timeout, port, monkeypatch):
+    environment(monkeypatch, WORLD_SIZE=1, MASTER_PORT=port)
+    for start in (lambda: join(timeout).__enter__(), lambda: spawn(os.getpid, 1, timeout)):
+        with pytest.raises(ValueError, match="; give seconds above 0 and up to 1e"):
+            start()
+
+
+def test_the_longest_timeout_is_one(port, monkeypatch):
+    environment(monkeypatch, WORLD_SIZE=1, MASTER_PORT=port)
+    with join(timeout=LONGEST_TIMEOUT) as ranks:
+        assert ranks.count == 1
+
+
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "MASTER_PORT"])
+def test_a_variable_of_torchrun_that_is_no_number_is_told(name, port, monkeypatch):
+    environment(monkeypatch, **{"WORLD_SIZE": 1, "MASTER_PORT": port, name: "many"})
+    with pytest.raises(ValueError, match=rf"'many'.*'{name}': 'many'.*torchrun --nproc-per-node"):
         join().__enter__()
 
 

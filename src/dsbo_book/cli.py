@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dsbo_book import arguments
 from dsbo_book.experiments import EXPERIMENTS
 
 if TYPE_CHECKING:
@@ -93,9 +94,13 @@ def parser() -> argparse.ArgumentParser:
         help="quick: minutes, to see that it works; paper: the full size, hours",
     )
     add.add_argument(
-        "--seeds", type=natural, nargs="+", metavar="SEED", help="run these instead of the usual"
+        "--seeds",
+        type=arguments.seed,
+        nargs="+",
+        metavar="SEED",
+        help="run these instead of the usual",
     )
-    add.add_argument("--device", type=device, help="such as cpu or cuda; by default cpu")
+    add.add_argument("--device", type=arguments.device, help="such as cpu or cuda; by default cpu")
     add.add_argument(
         "--out",
         type=Path,
@@ -110,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add.add_argument(
         "--timeout",
-        type=float,
+        type=arguments.seconds,
         default=120.0,
         metavar="SECONDS",
         help="under torchrun: how long a process waits for another before it gives it up",
@@ -128,12 +133,18 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--y", nargs="+", metavar="COLUMN", help="columns to draw; by default all")
     add.add_argument(
         "--only",
+        type=arguments.pair,
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
         help="traces whose cells say so alone, such as rate=0.2 graph=torus",
     )
-    add.add_argument("--out", type=Path, metavar="FILE", help="by default overview.svg, in DIR")
+    add.add_argument(
+        "--out",
+        type=arguments.picture,
+        metavar="FILE",
+        help="such as one.pdf or one.png; by default overview.svg, in DIR",
+    )
     add.set_defaults(command=plot)
 
     add = commands.add_parser(
@@ -230,12 +241,19 @@ def plot(args: argparse.Namespace) -> int:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
+    from dsbo.trace import replacing
     from dsbo_book import plots
     from dsbo_book.experiments.stored import traces_in
 
-    traces = [t for t in traces_in(args.place) if t.rows and _fits(t, args.only)]
+    found = [trace for trace in traces_in(args.place) if trace.rows]
+    if not found:
+        raise ValueError(f"no trace in {args.place} has a row")
+    cells = [trace.provenance.get("cell", {}) for trace in found]
+    traces = [t for t, c in zip(found, cells, strict=True) if _fits(c, args.only)]
     if not traces:
-        raise ValueError(f"no trace in {args.place} fits {' '.join(args.only)}".rstrip())
+        asked = " ".join(map("=".join, args.only))
+        keys = ", ".join({key: None for cell in cells for key in cell})
+        raise ValueError(f"no trace in {args.place} fits {asked}; cells have the keys {keys}")
     shared = [c for c in traces[0].rows[0] if all(c in trace.rows[0] for trace in traces)]
     for column in [args.x, *(args.y or [])]:
         if column not in shared:
@@ -244,15 +262,15 @@ def plot(args: argparse.Namespace) -> int:
     out = args.out or beside / "overview.svg"
     plots.apply_style()
     figure = plots.overview(traces, args.x, args.y)
-    figure.savefig(out)
+    with replacing(out) as part:
+        figure.savefig(part, format=out.suffix[1:].lower())
     plt.close(figure)
     print(out)
     return 0
 
 
-def _fits(trace: Trace, only: Sequence[str]) -> bool:
-    cell = trace.provenance.get("cell", {})
-    return all(str(cell.get(k)) == v for k, _, v in (word.partition("=") for word in only))
+def _fits(cell: dict[str, Any], only: Sequence[tuple[str, str]]) -> bool:
+    return all(key in cell and str(cell[key]) == value for key, value in only)
 
 
 def data_sets(args: argparse.Namespace) -> int:
@@ -277,22 +295,3 @@ def data_sets(args: argparse.Namespace) -> int:
             folder = next(iter(paths.values())).parent
             print(f"{name}: {len(paths)} files, {size / 1e6:.1f} MB, verified, in {folder}")
     return 1 if wrong else 0
-
-
-def natural(text: str) -> int:
-    """Return a seed, or tell argparse that it is none."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
-
-
-def device(text: str) -> str:
-    """Return a device that is there, or tell argparse that it is not."""
-    import torch
-
-    try:
-        torch.empty(0, device=text)
-    except (RuntimeError, AssertionError) as error:
-        raise argparse.ArgumentTypeError(f"{text}: {str(error).splitlines()[0]}") from None
-    return text

@@ -31,7 +31,7 @@ import torch.distributed as dist
 from torch.distributed import FileStore, PrefixStore, rendezvous  # type: ignore[attr-defined]
 
 from dsbo.network.ranks import ALONE, Ranks, here, joined
-from dsbo.network.watch import LISTEN, LONGEST_INTERVAL, PeerLost, Watch
+from dsbo.network.watch import LISTEN, LONGEST_INTERVAL, PeerLost, Watch, require_timeout
 
 T = TypeVar("T")
 TIMEOUT = 120.0
@@ -52,7 +52,8 @@ def join(timeout: float = TIMEOUT, device: str = "cpu") -> Iterator[Ranks]:
     Raises
     ------
     ValueError
-        If this process was not started by torchrun, or there is no GPU for it.
+        If this process was not started by torchrun, there is no GPU for it, or the timeout is not
+        above 0.
     RuntimeError
         If this process has joined others already.
     ConnectionError
@@ -62,10 +63,13 @@ def join(timeout: float = TIMEOUT, device: str = "cpu") -> Iterator[Ranks]:
     """
     if here() is not ALONE:
         raise RuntimeError("this process has joined others already; leave that `join` first")
+    patience = timedelta(seconds=require_timeout(timeout))
     try:
-        store, rank, count = next(rendezvous("env://", timeout=timedelta(seconds=timeout)))
+        store, rank, count = next(rendezvous("env://", timeout=patience))
     except ValueError as error:
-        raise ValueError(f"{error}. Start with: torchrun --nproc-per-node P …") from error
+        raise ValueError(
+            f"{error}. This is {_told()}. Start with: torchrun --nproc-per-node P …"
+        ) from error
     except RuntimeError as error:
         raise _not_met(error, timeout) from error
     # Under torchrun its own process holds the store, else rank 0 does.
@@ -113,12 +117,17 @@ def _group(
 
 
 def _not_met(error: Exception, timeout: float) -> ConnectionError:
-    told = {name: os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR")}
     return ConnectionError(
         f"the ranks did not meet within {timeout:g} s: {str(error).splitlines()[0]}. This is "
-        f"{told}, port {os.environ.get('MASTER_PORT')}; start as many processes as WORLD_SIZE "
-        "says, each with a RANK of its own and all with the same address and a free port"
+        f"{_told()}; start as many processes as WORLD_SIZE says, each with a RANK of its own and "
+        "all with the same address and a free port"
     )
+
+
+def _told() -> dict[str, str | None]:
+    """Return what this process was told of the others."""
+    names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    return {name: os.environ.get(name) for name in names}
 
 
 def _place(rank: int, wanted: str) -> torch.device:
@@ -178,6 +187,7 @@ def spawn(job: Callable[[], T], processes: int, timeout: float = TIMEOUT) -> lis
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
+    require_timeout(timeout)
     packed = pickle.dumps(job)
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else None)

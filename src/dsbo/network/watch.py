@@ -20,10 +20,20 @@ LONGEST_INTERVAL = 1.0
 """Seconds between signs of life, at most; an eighth of the timeout if that is less."""
 LISTEN = 3.0
 """Intervals without a sign after which a rank is taken for lost."""
-
+LONGEST_TIMEOUT = 1e9
+"""Seconds, three decades, which torch can still count in nanoseconds."""
 
 SLOW, LAG = 2.0, 1.0
 """A rank is slow if it computes that many times as long as the others and so many seconds more."""
+
+
+def require_timeout(seconds: float) -> float:
+    """Return a timeout, or raise the ValueError that says which ones there are."""
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise ValueError(
+            f"the timeout is {seconds:g}; give seconds above 0 and up to {LONGEST_TIMEOUT:g}"
+        )
+    return seconds
 
 
 class PeerLost(RuntimeError):

@@ -100,7 +100,10 @@ class Study:
         return list(dict.fromkeys(cell[name] for cell in self.cells if name in cell))
 
     def at_seeds(self, seeds: Iterable[int]) -> Study:
-        """Return the study with other seeds."""
+        """Return the study with other seeds, each of which is given once."""
+        seeds = list(seeds)
+        if twice := [seed for seed, n in Counter(seeds).items() if n > 1]:
+            raise ValueError(f"the seed {twice[0]} is given more than once; give each once")
         rest = [{k: v for k, v in cell.items() if k != "seed"} for cell in self.cells]
         once = [cell for k, cell in enumerate(rest) if cell not in rest[:k]]
         return replace(self, cells=cross(once, grid(seed=seeds)))

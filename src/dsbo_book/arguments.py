@@ -1,0 +1,61 @@
+"""What a word of the command line stands for; argparse tells a user why it stands for nothing."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+PICTURES = (".eps", ".jpg", ".pdf", ".png", ".svg", ".tif", ".webp")
+
+
+def seed(text: str) -> int:
+    """Return a seed."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no whole number, such as 0 or 17") from None
+    if not 0 <= value < 2**63:
+        wrong = "negative" if value < 0 else "too large"
+        raise ArgumentTypeError(f"{text} is {wrong}; give whole numbers from 0 to 2**63 - 1")
+    return value
+
+
+def device(text: str) -> str:
+    """Return a device that is there and computes."""
+    import torch
+
+    try:
+        torch.ones(1, device=text).item()
+    except (AssertionError, ImportError, RuntimeError) as error:
+        why = re.split(r"\.\s|\n", str(error))[0].rstrip(".")
+        raise ArgumentTypeError(
+            f"nothing can be computed on {text!r}: {why}. Give cpu, or cuda if there is a GPU"
+        ) from None
+    return text
+
+
+def seconds(text: str) -> float:
+    """Return a timeout."""
+    from dsbo.network.watch import require_timeout
+
+    try:
+        return require_timeout(float(text))
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return a key and a value."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as graph=torus")
+    return key, value
+
+
+def picture(text: str) -> Path:
+    """Return the file of a figure, whose suffix says what to write."""
+    path = Path(text)
+    if path.suffix.lower() not in PICTURES:
+        raise ArgumentTypeError(f"{text!r} does not end in {', '.join(PICTURES)}")
+    return path
