@@ -4,8 +4,11 @@ import hashlib
 import http.server
 import io
 import lzma
+import os
 import pickle
+import re
 import struct
+import sys
 import tarfile
 import threading
 from argparse import Namespace
@@ -17,9 +20,11 @@ import pytest
 import torch
 
 from dsbo_book import data
+from dsbo_book.cli import main
 from dsbo_book.data import formats, registry
 from dsbo_book.data.download import fetch
 from dsbo_book.data.registry import DataCorrupted, DataUnavailable
+from dsbo_book.experiments import tasks
 
 
 def sha256(content):
@@ -175,6 +180,123 @@ def test_a_server_that_does_not_answer_is_named_with_the_reason(monkeypatch):
     with pytest.raises(DataUnavailable, match=r"from http://127.0.0.1:9/one: .*refused"):
         fetch("toy")
     assert data.verify("toy")[0] == ("toy/one", "absent")
+
+
+PROXIES = {
+    "socks5://127.0.0.1:9": r"Missing dependencies for SOCKS.* Run pip install 'requests\[socks\]'",
+    "socks4a://127.0.0.1:9": "Missing dependencies for SOCKS",
+    "http://me:secret@127.0.0.1:9": "refused.* Correct that",
+    "http://": "check proxy URL.* Correct that",
+    "ftp://127.0.0.1:9": "unsupported scheme ftp.* Correct that",
+    "http://a..b": "label empty or too long.* Correct that",
+    "http://127.0.0.1:99999": "Failed to parse.* Correct that",
+    ":::": "Failed to parse.* Correct that",
+}
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy"])
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_proxy_that_does_not_work_is_told_as_that(places, monkeypatch, variable, proxy):
+    for name in [key for key in os.environ if key.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(variable, proxy)
+    monkeypatch.setitem(sys.modules, "socks", None)  # as where PySocks is not installed
+    shown = re.escape(proxy.replace("me:secret", "…"))
+    told = rf"through the proxy {shown} of {variable}: .*{PROXIES[proxy]}.*, or unset {variable}\."
+    with pytest.raises(DataUnavailable, match=told) as caught:
+        fetch("toy")
+    assert "secret" not in str(caught.value)
+    assert not places.server.asked
+
+
+@pytest.mark.usefixtures("places")
+@pytest.mark.parametrize(
+    "mirror", ["there", "", "ftp://there", "http://:80", "http://127.0.0.1:99999"]
+)
+def test_a_mirror_that_is_none_is_told_as_that(mirror, monkeypatch):
+    monkeypatch.delenv("NO_PROXY")
+    for proxy in ("", "http://127.0.0.1:9"):
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        with pytest.raises(DataUnavailable, match=f"one could not be down.* from {mirror}") as told:
+            fetch("toy", mirror)
+        assert "proxy" not in str(told.value)
+
+
+@pytest.mark.usefixtures("places")
+def test_a_file_of_certificates_that_is_missing_is_not_told_as_a_full_disk(monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    with pytest.raises(DataUnavailable, match=r"could not be downloaded .*: /nowhere\.pem\. By"):
+        fetch("toy", "https://127.0.0.1:9")
+
+
+USES = {
+    "find": data.find,
+    "fetch": fetch,
+    "verify": data.verify,
+    "load": data.load,
+    "the task of an experiment": lambda name: tasks.cleaning(0.2, 0, name),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("file", "cannot be read: it is a file"),
+        ("file/deep", "cannot be read: .*Not a directory"),
+        ("itself", "cannot be read: .*symbolic links"),
+        ("dark", "cannot be read: .*Permission denied"),
+        ("dark/deep", "cannot be read: .*Permission denied"),
+        ("dark-inside", "cannot be read: .*Permission denied"),
+    ],
+)
+def test_a_data_folder_that_is_none_is_told_as_that(bound, monkeypatch, place, why, use):
+    (bound / "file").write_text("no folder")
+    (bound / "itself").symlink_to("itself")
+    dark = [bound / "dark", bound / "dark-inside" / registry.SOURCES["mnist"].folder]
+    for folder in dark:
+        folder.mkdir(parents=True)
+        folder.chmod(0)
+    monkeypatch.setenv("DSBO_DATA", str(bound / place))
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: bound / "none")
+    try:
+        with pytest.raises(DataUnavailable, match=f"folder {bound / place} {why}.* Set DSBO_DATA"):
+            USES[use]("mnist")
+        assert main(["data", "verify", "mnist"]) == 1
+    finally:
+        for folder in dark:
+            folder.chmod(0o700)
+
+
+def test_an_original_that_cannot_be_read_is_told_as_that(places, bound, monkeypatch):
+    monkeypatch.setenv("DSBO_DATA", str(bound))
+    put(bound / "toy")
+    (bound / "toy/two").chmod(0)
+    for act in (data.find, fetch, data.verify):
+        with pytest.raises(DataUnavailable, match=r"toy/two cannot be read: Permission denied\."):
+            act("toy")
+    assert not places.server.asked
+
+
+def test_whole_originals_in_a_folder_that_is_read_only_need_no_download(places, bound, monkeypatch):
+    monkeypatch.setenv("DSBO_DATA", str(bound))
+    put(bound / "toy")
+    bound.chmod(0o500)
+    assert fetch("toy") == data.find("toy")
+    (bound / "toy/two").unlink()
+    with pytest.raises(DataUnavailable, match=f"toy could not be written into {bound}: Permission"):
+        fetch("toy")
+    assert not places.server.asked
+
+
+def test_a_cache_that_cannot_be_read_is_passed_over(places, bound, monkeypatch):
+    (bound / "cache").mkdir(0)
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: bound / "cache")
+    monkeypatch.setenv("DSBO_DATA", str(bound / "own"))
+    places.server.folder = bound / "published"
+    put(places.server.folder)
+    assert data.verify("toy")[0] == ("toy/one", "absent")
+    assert fetch("toy")["one"] == bound / "own/toy/one"
 
 
 def test_a_download_that_broke_off_goes_on_where_it_stopped(places):

@@ -5,6 +5,8 @@ Nothing else in the package downloads.
 
 from __future__ import annotations
 
+import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -31,6 +33,13 @@ __all__ = ["fetch"]
 SILENCE = 30
 """Seconds without a byte after which a server is given up."""
 PIECE = 1 << 14
+OF_PROXIES = (
+    requests.ConnectionError,
+    requests.exceptions.InvalidURL,
+    urllib3.exceptions.LocationParseError,
+    urllib3.exceptions.ProxySchemeUnknown,
+)
+"""What is raised where there is no way through a proxy, or its address is none."""
 
 
 def fetch(name: str, mirror: str | None = None) -> dict[str, Path]:
@@ -63,6 +72,8 @@ def fetch(name: str, mirror: str | None = None) -> dict[str, Path]:
         If the name is not one of `NAMES`.
     """
     source = source_of(name)
+    if all(whereabouts(source, file) for file in source.files):
+        return find(name)  # nothing is to be written, so the folder may be read-only
     folder = folders()[0]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,9 +126,10 @@ def _download(address: str, target: Path, sha256: str, otherwise: str) -> None:
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         kept = part.stat().st_size if part.exists() else 0
         goes_on = f" {kept} bytes of it are kept; the same command goes on." if kept else ""
+        through, remedy = _proxy(address, error)
         raise DataUnavailable(
-            f"{target.name} could not be downloaded from {address}: {_cause(error)}.{goes_on} "
-            + otherwise
+            f"{target.name} could not be downloaded from {address}{through}: {_cause(error)}."
+            f"{remedy}{goes_on} {otherwise}"
         ) from error
     if (got := sha256_of(part)) != sha256:
         part.unlink()
@@ -132,7 +144,7 @@ def _receive(address: str, part: Path) -> None:
     """Append to ``part`` what the server still has."""
     have = part.stat().st_size if part.exists() else 0
     wish = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(address, headers=wish, stream=True, timeout=SILENCE) as answer:
+    with _asked(address, wish) as answer:
         if have and answer.status_code == requests.codes.requested_range_not_satisfiable:
             return  # there is no more; whether it is whole, the checksum tells
         answer.raise_for_status()
@@ -154,6 +166,31 @@ def _receive(address: str, part: Path) -> None:
             for piece in answer.raw.stream(PIECE, decode_content=False):
                 file.write(piece)
                 bar.update(len(piece))
+
+
+def _asked(address: str, wish: dict[str, str]) -> requests.Response:
+    """Ask a server; whatever keeps it from answering is a RequestException."""
+    try:
+        return requests.get(address, headers=wish, stream=True, timeout=SILENCE)
+    except requests.RequestException:
+        raise
+    except OSError as error:  # such as a file of certificates that is missing
+        raise requests.RequestException(str(error)) from error
+
+
+def _proxy(address: str, error: Exception) -> tuple[str, str]:
+    """Say which proxy was asked, and what to do; nothing if the error is none that proxies make."""
+    known = requests.utils.get_environ_proxies(address)
+    proxy = requests.utils.select_proxy(address, known)
+    socks = isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error)
+    ours = isinstance(error, requests.exceptions.InvalidURL) and address in str(error)
+    if not proxy or ours or not (socks or isinstance(error, OF_PROXIES)):
+        return "", ""
+    named = (k for k, v in os.environ.items() if v == proxy and k.lower().endswith("_proxy"))
+    variable = next(named, "the system's settings")
+    remedy = "Run pip install 'requests[socks]'" if socks else "Correct that"
+    shown = re.sub("//[^/]*@", "//…@", proxy)  # without a password
+    return f" through the proxy {shown} of {variable}", f" {remedy}, or unset {variable}."
 
 
 def _cause(error: BaseException) -> str:

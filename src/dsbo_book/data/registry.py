@@ -10,9 +10,11 @@ is compared each time: nothing is read that is not, byte for byte, what was publ
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +90,7 @@ def find(name: str) -> dict[str, Path]:
     Raises
     ------
     DataUnavailable
-        If a file is missing; says how to get it, and where to put it by hand.
+        If a file is missing or cannot be read; says how to get it, and where to put it by hand.
     DataCorrupted
         If a file has another checksum.
     ValueError
@@ -166,6 +168,11 @@ def verify(name: str) -> list[tuple[str, str]]:
         Relative path of each file, the sample's among them, and ``"ok"``, ``"absent"`` or
         ``"corrupt"``.
 
+    Raises
+    ------
+    DataUnavailable
+        If the data folder or a file in it cannot be read.
+
     Examples
     --------
     >>> verify("a9a")[-1]
@@ -201,9 +208,36 @@ def source_of(name: str) -> Source:
 
 
 def whereabouts(source: Source, file: str) -> Path | None:
-    """Return where an original lies on this machine, if it does."""
-    places = [folder / source.folder / file for folder in folders()]
-    return next((place for place in places if place.is_file()), None)
+    """Return where an original lies on this machine, if it does.
+
+    Raises
+    ------
+    DataUnavailable
+        If it cannot be looked for in the folder that downloads go to.
+    """
+    folder, *more = folders()
+    first, *others = (place / source.folder / file for place in (folder, *more))
+    try:
+        found = [first] if _is_file(first) else []
+    except OSError as error:
+        a_file = isinstance(error, NotADirectoryError) and folder.is_file()
+        why = "it is a file" if a_file else f"{first}: {error.strerror}"
+        raise DataUnavailable(
+            f"the data folder {folder} cannot be read: {why}. "
+            "Set DSBO_DATA to a folder that can be, or unset it"
+        ) from error
+    for place in others:
+        with contextlib.suppress(OSError):  # the cache of another user is none of ours
+            found += [place] if _is_file(place) else []
+    return found[0] if found else None
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether a file is there, and raise an OSError if that cannot be seen."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def by_hand(source: Source, file: str) -> str:
@@ -216,9 +250,15 @@ def by_hand(source: Source, file: str) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the checksum of a file; raise DataUnavailable if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataUnavailable(
+            f"{path} cannot be read: {error.strerror}. Give it another mode, or set DSBO_DATA to a "
+            "folder with a copy that can"
+        ) from error
 
 
 def verified(path: Path, sha256: str) -> Path:
