@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import torch
@@ -80,17 +81,24 @@ def fitting(
 
 
 def place(device: torch.device | str) -> torch.device:
-    """Return a device on which something can be computed, or say why it is none."""
+    """Return a device, or say why nothing can be computed there."""
     if not isinstance(device, str | torch.device):
         raise TypeError(f"device must be a name such as 'cpu' or 'cuda:0', got {device!r}")
     try:
-        found = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # AssertionError: PyTorch without CUDA
-        said = str(error).splitlines()[0]
-        raise ValueError(f"device {str(device)!r} cannot be used; take 'cpu'. {said}") from error
-    if found.type == "meta":
-        raise ValueError("the device meta holds no numbers; take 'cpu'")
-    return found
+        one = torch.ones(1, device=device)
+        one.item()
+    except (AssertionError, ImportError, RuntimeError) as error:  # as PyTorch says it
+        why = re.split(r"\.\s|\n", str(error))[0].rstrip(".")
+        raise ValueError(
+            f"nothing can be computed on the device {str(device)!r}: {why}. Give cpu, or cuda if "
+            "there is a GPU"
+        ) from error
+    return one.device
+
+
+def placed(problem: Problem, device: torch.device | str | None) -> Problem:
+    """Return the problem on a device on which something can be computed."""
+    return problem.to(place(problem.x0.device if device is None else device))
 
 
 def require_bound(algorithm: Algorithm, problem: Problem, draw: Draws) -> None:

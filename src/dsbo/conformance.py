@@ -147,7 +147,7 @@ class _Relabelled:
         return self.full(agents)
 
     def full(self, agents: Tensor) -> Any:
-        return self.sampler.full(torch.as_tensor(self.order)[agents])
+        return self.sampler.full(torch.as_tensor(self.order, device=agents.device)[agents])
 
     def to(self, device: torch.device) -> _Relabelled:
         return replace(self, sampler=self.sampler.to(device))
@@ -212,7 +212,8 @@ def _summing(algorithm: Any) -> Any:
 
 
 def _gap(a: Any, b: Any) -> float:
-    gap = float((torch.as_tensor(a).double() - torch.as_tensor(b).double()).abs().max())
+    a, b = (torch.as_tensor(side, dtype=torch.float64, device="cpu") for side in (a, b))
+    gap = float((a - b).abs().max())
     return float("inf") if gap != gap else gap
 
 

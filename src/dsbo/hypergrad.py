@@ -41,7 +41,7 @@ def exact(f: Level, g: Level, x: Tensor, y: Tensor, xi: Any, zeta: Any) -> Tenso
         If the averaged Hessian is not positive definite, so that the lower level has no minimiser.
     """
     u_x, u_y = (u.mean(0) for u in f.grad(x, y, xi))
-    point, units = g.at(x, y, zeta), torch.eye(y.shape[1]).to(y)
+    point, units = g.at(x, y, zeta), torch.eye(y.shape[1], dtype=y.dtype, device=y.device)
     some = max(1, TOGETHER // len(y))
     rows = (part[:, None].expand(-1, *y.shape) for part in torch.split(units, some))
     H = torch.cat([point.hess(part).mean(1) for part in rows])

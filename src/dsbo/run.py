@@ -19,7 +19,7 @@ from tqdm import tqdm
 from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import agree, fitting, place, require_bound, require_told
+from dsbo.arguments import agree, fitting, placed, require_bound, require_told
 from dsbo.checked import whole
 from dsbo.checkpoint import Checkpoint, Keeper
 from dsbo.chunked import Chunked
@@ -129,7 +129,7 @@ def run(
         if not isinstance(checkpoint, str | PathLike):
             raise TypeError(f"checkpoint must be the path of a folder, got {checkpoint!r}")
         require_told(algorithm)
-    problem = problem.to(place(device)) if device is not None else problem
+    problem = placed(problem, device)
     ranks = network.x.ranks
     identity = provenance.identity(algorithm, problem, network, seed, every)
     keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}

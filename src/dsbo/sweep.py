@@ -22,7 +22,7 @@ from dsbo import keys, metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.algorithms.base import Momenta
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import fitting, place, require_bound
+from dsbo.arguments import fitting, placed, require_bound
 from dsbo.checked import whole
 from dsbo.compiled import Compiled
 from dsbo.network import Network, PerLevel
@@ -90,7 +90,7 @@ def sweep(
             "chains of drawn lengths on first_order() cost each run another number of gradients, "
             "which a sweep cannot tell; take full_sum=True, or run one after another"
         )
-    problem = problem.to(place(device)) if device is not None else problem
+    problem = placed(problem, device)
     keep_freed_memory()
     going = _Sweep(swept, [seed for _, seed in runs], problem, fitted, every, measure, compile)
     with torch.no_grad():

@@ -118,7 +118,7 @@ class Draws:
         seeds, agents, back = self.seed, self.agents, slice(None)
         if not isinstance(seeds, int):
             # Rows of one seed and agent, as runs of a sweep have them, are drawn once.
-            rows = torch.stack([torch.as_tensor(seeds), agents.cpu()])
+            rows = torch.stack([torch.as_tensor(seeds, device="cpu"), agents.cpu()])
             (seeds, agents), back = torch.unique(rows, dim=1, return_inverse=True)
             agents = agents.to(self.agents.device)
         randoms = Randoms(seeds, agents.cpu(), times, stream)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentTypeError
 from pathlib import Path
 
@@ -23,15 +22,12 @@ def seed(text: str) -> int:
 
 def device(text: str) -> str:
     """Return a device that is there and computes."""
-    import torch
+    from dsbo.arguments import place
 
     try:
-        torch.ones(1, device=text).item()
-    except (AssertionError, ImportError, RuntimeError) as error:
-        why = re.split(r"\.\s|\n", str(error))[0].rstrip(".")
-        raise ArgumentTypeError(
-            f"nothing can be computed on {text!r}: {why}. Give cpu, or cuda if there is a GPU"
-        ) from None
+        place(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
     return text
 
 

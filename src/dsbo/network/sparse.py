@@ -25,8 +25,8 @@ class Sparse(Network):
         weights = mixing.rounded(self.W, like.dtype)
         where = np.stack(np.nonzero(weights))
         W = torch.sparse_coo_tensor(
-            torch.as_tensor(where),
-            torch.as_tensor(weights[tuple(where)]),
+            torch.from_numpy(where),
+            torch.from_numpy(weights[tuple(where)]),
             weights.shape,
             dtype=like.dtype,
             device=like.device,

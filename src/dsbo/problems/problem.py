@@ -126,8 +126,8 @@ class Problem:
         if x_row.dtype != y_row.dtype:
             raise ValueError(f"x0 is {x_row.dtype} but y0 is {y_row.dtype}; convert one of them")
         samplers = (
-            minibatch(upper_data, batch, DATA[0]),
-            minibatch(lower_data, batch, DATA[1]),
+            minibatch(upper_data, batch, DATA[0], x_row.device),
+            minibatch(lower_data, batch, DATA[1], x_row.device),
         )
         held = [
             ("y0", y_row),
@@ -232,7 +232,9 @@ class Problem:
         if not isinstance(self.f, SecondOrder):
             raise TypeError("the upper level does not know the form of x0 and y0")
         layout, row = (self.f.y_layout, y) if x is None else (self.f.x_layout, x)
-        return layout.split(torch.as_tensor(row))
+        return layout.split(
+            row if isinstance(row, Tensor) else torch.as_tensor(row, device=self.x0.device)
+        )
 
     def _with(self, **changes: Any) -> Self:
         # dataclasses.replace would call the constructor of Quadratic, which takes coefficients.

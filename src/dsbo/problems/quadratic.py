@@ -143,7 +143,8 @@ class Quadratic(Problem):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         named = {"P": P, "Q": Q, "R": R, "p": p, "r": r, "A": A, "B": B, "b": b}
-        c = {name: torch.as_tensor(value, dtype=dtype) for name, value in named.items()}
+        device = next((v.device for v in named.values() if isinstance(v, Tensor)), "cpu")
+        c = {name: torch.as_tensor(v, dtype=dtype, device=device) for name, v in named.items()}
         P, Q, R, p, r, A, B, b = c.values()
         N, d, q = _sizes(c)
         if (noise := real(noise, "noise")) < 0:
@@ -152,8 +153,8 @@ class Quadratic(Problem):
         super().__init__(
             f=QuadraticLevel("upper"),
             g=QuadraticLevel("lower"),
-            x0=torch.zeros(d, dtype=dtype),
-            y0=torch.zeros(q, dtype=dtype),
+            x0=P.new_zeros(d),
+            y0=P.new_zeros(q),
             agents=N,
             upper=Noisy((P, Q, R, p, r), noise),
             lower=Noisy(g, noise),
@@ -241,10 +242,11 @@ class Quadratic(Problem):
         """
         M, m = self.directions()
         N, n = m.shape
-        W = torch.as_tensor(W).to(m)
+        W = torch.as_tensor(W, dtype=m.dtype, device=m.device)
         steps = m.new_tensor([alpha] * self.d + [beta] * self.p + [gamma] * self.p)
         moved = torch.einsum("ij,jkl->ikjl", W, steps[:, None] * M).reshape(N * n, N * n)
-        apart = torch.eye(N * n).to(m) - torch.kron(W, torch.eye(n).to(m))
+        one = torch.eye(N * n, dtype=m.dtype, device=m.device)
+        apart = one - torch.kron(W, one[:n, :n])
         w = torch.linalg.solve(apart + moved, -(W @ (steps * m)).reshape(-1))
         x, y, z = w.reshape(N, n).split((self.d, self.p, self.p), dim=1)
         return x, y, z

@@ -104,7 +104,9 @@ class Noisy:
         return Noisy(tuple(c.to(device) for c in self.coefficients), self.noise)
 
 
-def minibatch(shards: Sequence[Shard], batch: int | None, name: str) -> Minibatch:
+def minibatch(
+    shards: Sequence[Shard], batch: int | None, name: str, device: torch.device
+) -> Minibatch:
     """Return the sampler of one shard an agent.
 
     Parameters
@@ -115,6 +117,8 @@ def minibatch(shards: Sequence[Shard], batch: int | None, name: str) -> Minibatc
         Rows in a batch.
     name : str
         Of the shards, for messages.
+    device : torch.device
+        Where shards go that are no tensors yet.
 
     Raises
     ------
@@ -127,7 +131,9 @@ def minibatch(shards: Sequence[Shard], batch: int | None, name: str) -> Minibatc
             f"{name} must be a list with one entry an agent (a tensor, an array, a tuple or dict "
             f"of them, or a data set), got {type(shards).__name__}; take list(…)"
         )
-    per_agent, forms = zip(*(opened(s, f"{name}[{i}]") for i, s in enumerate(shards)), strict=True)
+    per_agent, forms = zip(
+        *(opened(s, f"{name}[{i}]", device) for i, s in enumerate(shards)), strict=True
+    )
     for i, (parts, form) in enumerate(zip(per_agent, forms, strict=True)):
         if form != forms[0]:
             raise ValueError(f"{name}[{i}] comes as {form}, agent 0's as {forms[0]}; give one form")

@@ -16,8 +16,10 @@ Form = tuple[str, ...] | None
 """The names of a dict's tensors, none for those of a tuple, None for a tensor by itself."""
 
 
-def opened(shard: Shard, name: str) -> tuple[tuple[Tensor, ...], Form]:
+def opened(shard: Shard, name: str, device: torch.device) -> tuple[tuple[Tensor, ...], Form]:
     """Return the tensors of a shard, and the form in which a loss gets a batch of them.
+
+    What is no tensor yet becomes one on ``device``.
 
     Raises
     ------
@@ -29,33 +31,34 @@ def opened(shard: Shard, name: str) -> tuple[tuple[Tensor, ...], Form]:
     if isinstance(shard, TensorDataset):
         shard = shard.tensors
     elif isinstance(shard, Dataset):
-        shard = _collated(shard, name)
+        shard = _collated(shard, name, device)
     if isinstance(shard, Tensor | np.ndarray):
-        return (_tensor(shard, name),), None
+        return (_tensor(shard, name, device),), None
     if isinstance(shard, Mapping):
-        parts = tuple(_tensor(part, f"{name}[{key!r}]") for key, part in shard.items())
+        parts = tuple(_tensor(part, f"{name}[{key!r}]", device) for key, part in shard.items())
         return parts, tuple(map(str, shard))
     if isinstance(shard, Sequence) and not isinstance(shard, str):
-        return tuple(_tensor(part, name) for part in shard), ()
+        return tuple(_tensor(part, name, device) for part in shard), ()
     raise TypeError(
         f"{name} is a {type(shard).__name__}; give a tensor, a NumPy array, a tuple or dict of "
         "them, or a data set with a length"
     )
 
 
-def _collated(dataset: Dataset[Any], name: str) -> Any:
+def _collated(dataset: Dataset[Any], name: str, device: torch.device) -> Any:
     try:
         items = [dataset[i] for i in range(len(dataset))]  # type: ignore[arg-type]
     except (TypeError, NotImplementedError) as error:
         raise TypeError(
             f"{name} is a {type(dataset).__name__} without a length; collect its samples in tensors"
         ) from error
-    return default_collate(items)
+    with device:
+        return default_collate(items)
 
 
-def _tensor(part: Any, name: str) -> Tensor:
+def _tensor(part: Any, name: str, device: torch.device) -> Tensor:
     if isinstance(part, np.ndarray) and part.dtype.kind in "biuf":
-        return torch.tensor(part)
+        return torch.tensor(part, device=device)
     if not isinstance(part, Tensor):
         raise TypeError(f"{name} holds a {type(part).__name__}; convert it to a tensor")
     if part.layout != torch.strided:

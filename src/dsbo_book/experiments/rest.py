@@ -66,7 +66,7 @@ def dsoba(
     N, d, p = problem.agents, problem.d, problem.p
     everyone = problem.everyone()
     batches = problem.upper.full(everyone), problem.lower.full(everyone)
-    W = torch.as_tensor(network.W, dtype=problem.x0.dtype)
+    W = torch.from_numpy(network.W).to(problem.x0)
     gamma_ = torch.cat([W.new_full((n,), s) for n, s in ((d, alpha), (p, beta), (p, gamma))])
     w = torch.cat([problem.x0, problem.y0, W.new_zeros(p)]).repeat(N, 1)
 
@@ -102,9 +102,9 @@ def _jacobian(
     # Agents do not touch each other's rows, so one displacement serves all of them.
     ends = (
         [_directions(problem, w + way * s * unit, *batches) for way in (1, -1)]
-        for unit in torch.eye(n, dtype=w.dtype)
+        for unit in torch.eye(n, dtype=w.dtype, device=w.device)
     )
     blocks = torch.stack([(there - back) / (2 * s) for there, back in ends], dim=2)
-    kept = torch.eye(n, dtype=w.dtype) - gamma_[:, None] * blocks
+    kept = torch.eye(n, dtype=w.dtype, device=w.device) - gamma_[:, None] * blocks
     mixed = torch.einsum("ij,jab->iajb", W, kept).reshape(N * n, N * n)
-    return torch.eye(N * n, dtype=w.dtype) - mixed
+    return torch.eye(N * n, dtype=w.dtype, device=w.device) - mixed

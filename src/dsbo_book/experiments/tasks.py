@@ -272,7 +272,7 @@ def _reduced(dataset: str, components: int | None) -> tuple[Tensor, Tensor, Samp
 
         def rows(part: Tensor) -> Tensor:
             found = torch.from_numpy(pca.transform(part.double().numpy())) / unit
-            return torch.cat([found, torch.ones(len(found), 1, dtype=found.dtype)], dim=1)
+            return torch.cat([found, found.new_ones(len(found), 1)], dim=1)
 
         a, test = rows(a).float(), rows(test).float()
     return a, source.y_train, (test, source.y_test), source.classes

@@ -38,13 +38,13 @@ def initial_network(features: int, hidden: int, classes: int, seed: int) -> dict
     rng = np.random.default_rng(seed)
 
     def weights(rows: int, columns: int) -> Tensor:
-        return torch.as_tensor(rng.standard_normal((rows, columns)) / math.sqrt(rows))
+        return torch.from_numpy(rng.standard_normal((rows, columns)) / math.sqrt(rows))
 
     y = {
         "W1": weights(features, hidden),
-        "b1": torch.zeros(hidden, dtype=torch.float64),
+        "b1": torch.zeros(hidden, dtype=torch.float64, device="cpu"),
         "W2": weights(hidden, classes),
-        "b2": torch.zeros(classes, dtype=torch.float64),
+        "b2": torch.zeros(classes, dtype=torch.float64, device="cpu"),
     }
     return {name: part.float() for name, part in y.items()}
 
@@ -99,11 +99,11 @@ def hyper_cleaning(
     if hidden < 1:
         raise ValueError(f"hidden must be at least 1, got {hidden}")
     a, c = train
-    sample = torch.arange(c.numel()).reshape(c.shape)
+    sample = torch.arange(c.numel(), device=c.device).reshape(c.shape)
     problem = Problem.from_losses(
         _upper,
         _lower,
-        x0=torch.zeros(c.numel()),
+        x0=torch.zeros(c.numel(), dtype=torch.float32, device=a.device),
         y0=initial_network(a.shape[2], hidden, classes, seed),
         upper_data=list(zip(*clean, strict=True)),
         lower_data=list(zip(a, c, sample, strict=True)),

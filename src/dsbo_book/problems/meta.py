@@ -105,12 +105,13 @@ def initial_representation(
     k: int, hidden: int, seed: int, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
     """Return layers drawn with variance 1 / inputs, and biases of zero."""
-    g = torch.Generator().manual_seed(seed)
+    g = torch.Generator("cpu").manual_seed(seed)
 
     def layer(inputs: int) -> Tensor:
-        return torch.randn(inputs, hidden, generator=g, dtype=dtype) / math.sqrt(inputs)
+        drawn = torch.randn(inputs, hidden, generator=g, dtype=dtype, device="cpu")
+        return drawn / math.sqrt(inputs)
 
-    zero = torch.zeros(hidden, dtype=dtype)
+    zero = torch.zeros(hidden, dtype=dtype, device="cpu")
     return {"W1": layer(k), "b1": zero, "W2": layer(hidden), "b2": zero.clone()}
 
 

@@ -97,7 +97,7 @@ class DSBO(Algorithm):
     ) -> Tensor:
         """Return Q after the loop on ½ tr(QᵀHQ) - tr(JQ) with tracked directions."""
         # J applied to the k-th unit vector is the k-th row of Jᵀ.
-        units = torch.eye(y.shape[1]).to(y)[:, None].expand(-1, *y.shape)
+        units = torch.eye(y.shape[1], dtype=y.dtype, device=y.device)[:, None].expand(-1, *y.shape)
         J = w.g.at(x, y, w.draw.zeta(t)).jac(units).transpose(0, 1).flatten(1)
         D = S_ = torch.zeros_like(Q)
         for zeta in zetas:

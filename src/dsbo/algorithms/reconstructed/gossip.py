@@ -102,7 +102,8 @@ class GossipDSBO(Algorithm):
 
     def _matrices(self, t: int, s: Averages, w: World, zeta: Any) -> tuple[Tensor, Tensor]:
         """Return ∇²₁₂g by the rows of its transpose, and K independent ∇²₂₂g."""
-        units = torch.eye(s.y.shape[1]).to(s.y)[:, None].expand(-1, *s.y.shape)
+        units = torch.eye(s.y.shape[1], dtype=s.y.dtype, device=s.y.device)
+        units = units[:, None].expand(-1, *s.y.shape)
         J = w.g.at(s.x, s.y, zeta).jac(units)
         samples = w.draw.zetas(t, self.copies)
         V = torch.cat([w.g.at(s.x, s.y, sample).hess(units) for sample in samples])
