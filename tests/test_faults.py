@@ -1,9 +1,11 @@
 """Processes that die, hang, come late or disagree: nothing hangs, and nothing written is lost."""
 
 import contextlib
+import errno
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 import warnings
@@ -226,6 +228,50 @@ def test_ranks_that_do_not_meet_say_what_they_were_told(taken, rank, says, port,
             stack.enter_context(socket.create_server((LOOPBACK, port)))
         with pytest.raises(ConnectionError, match=rf"within 1 s: .*({says}).*'RANK': '{rank}'"):
             join(timeout=1).__enter__()
+
+
+MEET = "from dsbo.network import join\nwith join(timeout=30) as r: print(r.gather(r.rank))"
+
+
+@pytest.mark.parametrize("address", ["::1", "ip6-localhost", "localhost"])
+def test_ranks_meet_at_an_address_of_either_version(address, port):
+    try:
+        socket.create_server((address, 0), family=socket.getaddrinfo(address, 0)[0][0]).close()
+    except OSError as error:
+        pytest.skip(f"this machine cannot listen at {address}: {error}")
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": address, "MASTER_PORT": str(port)}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", MEET], env=os.environ | meeting | {"RANK": str(rank)},
+            stdout=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    try:
+        assert [rank.communicate(timeout=60)[0] for rank in ranks] == ["[0, 1]\n"] * 2
+    finally:
+        for rank in ranks:
+            rank.kill()
+
+
+@pytest.mark.parametrize("address", ["[::1]", "nowhere.invalid", "a..b", "1.2.3.4.5"])
+def test_an_address_that_is_none_is_told(address, port, monkeypatch):
+    environment(monkeypatch, RANK=1, MASTER_ADDR=address, MASTER_PORT=port)
+    with pytest.raises(
+        ConnectionError, match=r"MASTER_ADDR is no address .*'MASTER_ADDR': "
+    ) as told:
+        join(timeout=1).__enter__()
+    assert repr(address) in str(told.value)
+
+
+def test_a_machine_without_ipv6_is_told(port, monkeypatch):
+    def without(*_):
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    environment(monkeypatch, RANK=1, MASTER_ADDR="::1", MASTER_PORT=port)
+    monkeypatch.setattr(socket, "socket", without)
+    with pytest.raises(ConnectionError, match=r"no way to ::1 \(Address family not supported"):
+        join(timeout=1).__enter__()
 
 
 def test_a_process_that_torchrun_did_not_start_is_told_how_to(monkeypatch):

@@ -117,11 +117,29 @@ def _group(
 
 
 def _not_met(error: Exception, timeout: float) -> ConnectionError:
+    why = _no_way(os.environ.get("MASTER_ADDR", "")) or str(error).splitlines()[0]
     return ConnectionError(
-        f"the ranks did not meet within {timeout:g} s: {str(error).splitlines()[0]}. This is "
+        f"the ranks did not meet within {timeout:g} s: {why}. This is "
         f"{_told()}; start as many processes as WORLD_SIZE says, each with a RANK of its own and "
         "all with the same address and a free port"
     )
+
+
+def _no_way(address: str) -> str:
+    """Say why this machine cannot reach an address; nothing if it may."""
+    try:
+        places = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        return f"MASTER_ADDR is no address that is known here ({error}); ::1 goes without brackets"
+    why = ""
+    for family, kind, _, _, place in places:
+        try:
+            with socket.socket(family, kind) as way:
+                way.connect(place)  # of a datagram socket, which sends nothing
+            return ""
+        except OSError as error:
+            why = f"this machine has no way to {place[0]} ({error.strerror})"
+    return why
 
 
 def _told() -> dict[str, str | None]:
