@@ -18,6 +18,7 @@ from cases import STEPS, lazy_ring, quadratic
 
 from dsbo import DSOBA, CheckpointError, Diverged, PeerLost, Peers, run
 from dsbo.network import join, spawn
+from dsbo.network.group import _not_met
 from dsbo.network.ranks import Ranks, here
 from dsbo.network.watch import LONGEST_TIMEOUT
 
@@ -262,6 +263,13 @@ def test_an_address_that_is_none_is_told(address, port, monkeypatch):
     ) as told:
         join(timeout=1).__enter__()
     assert repr(address) in str(told.value)
+
+
+def test_ranks_that_meet_in_a_file_are_told_of_no_address(monkeypatch):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    assert "within 1 s: Connection closed. This is" in str(
+        _not_met(OSError("Connection closed"), 1)
+    )
 
 
 def test_a_machine_without_ipv6_is_told(port, monkeypatch):

@@ -117,7 +117,8 @@ def _group(
 
 
 def _not_met(error: Exception, timeout: float) -> ConnectionError:
-    why = _no_way(os.environ.get("MASTER_ADDR", "")) or str(error).splitlines()[0]
+    address = os.environ.get("MASTER_ADDR")  # which ranks do without that `spawn` started
+    why = (address and _no_way(address)) or str(error).splitlines()[0]
     return ConnectionError(
         f"the ranks did not meet within {timeout:g} s: {why}. This is "
         f"{_told()}; start as many processes as WORLD_SIZE says, each with a RANK of its own and "
