@@ -70,7 +70,10 @@ def test_the_command_line_runs_resumes_and_plots(tmp_path, capsys):
         *((["run", "cleaning", "--seeds", "0", s], 2, f"'{s}' is no whole number") for s in ODD),
         (["run", "cleaning", "--seeds", str(2**63)], 2, "too large; give whole numbers from 0"),
         (["run", "cleaning", "--seeds", "2", "1", "2"], 1, "the seed 2 is given more than once"),
-        *((["run", "cleaning", "--device", d], 2, f"computed on '{d}'") for d in NOWHERE),
+        *(
+            (["run", "cleaning", "--device", d], 2, f"computed on the device '{d}'")
+            for d in NOWHERE
+        ),
         *((["run", "cleaning", "--timeout", s], 2, "give seconds above 0") for s in NO_TIME),
         (["run", "cleaning", "--timeout", "soon"], 2, "could not convert string to float: 'soon'"),
         (["run", "cleaning", "--out", "/dev/null"], 1, "/dev/null is not a folder"),

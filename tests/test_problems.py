@@ -103,7 +103,7 @@ def test_a_changed_quadratic_is_still_one():
         ({"R": np.arange(80.0).reshape(5, 4, 4)}, "R must be symmetric"),
         ({"A": -np.tile(np.eye(4), (5, 1, 1))}, "eigenvalue -1"),
         ({"p": np.zeros(3)}, "one row an agent"),
-        ({"noise": -1.0}, "noise must not be negative"),
+        ({"noise": -1.0}, "noise must be at least 0, got -1"),
     ],
 )
 def test_coefficients_that_make_no_problem_are_refused(change, says):

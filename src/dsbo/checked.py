@@ -34,7 +34,7 @@ def whole(value: Any, name: str, least: int = 1) -> int:
     return number
 
 
-def real(value: Any, name: str) -> float:
+def real(value: Any, name: str, least: float = -math.inf) -> float:
     """Return a finite number as a float.
 
     Raises
@@ -42,7 +42,7 @@ def real(value: Any, name: str) -> float:
     TypeError
         If it is something else.
     ValueError
-        If it is not finite.
+        If it is not finite, or less than ``least``.
     """
     one = getattr(value, "ndim", 1) == 0 and "complex" not in str(value.dtype)
     if isinstance(value, bool | np.bool_) or not (isinstance(value, Real) or one):
@@ -53,4 +53,6 @@ def real(value: Any, name: str) -> float:
         raise TypeError(f"{name} must be a number, got {value!r}") from error
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}")
+    if number < least:
+        raise ValueError(f"{name} must be at least {least:g}, got {number:g}")
     return number

@@ -116,20 +116,13 @@ def as_schedule(value: float | Schedule, name: str = "step size") -> Schedule:
         If a number is negative, infinite or NaN.
     """
     if callable(value):
-        if real(value(0), f"{name} at t = 0") < 0:
-            raise ValueError(f"{name} must not be negative, got {value(0)} at t = 0")
+        real(value(0), f"{name} at t = 0", least=0)
         return value
-    number = real(value, f"{name}, if it is no schedule such as Power(0.1),")
-    if number < 0:
-        raise ValueError(f"{name} must not be negative, got {value}")
-    return Constant(number)
+    return Constant(real(value, f"{name}, if it is no schedule such as Power(0.1),", least=0))
 
 
 def _numbers(step: Any, *names: str) -> None:
     """Convert these settings of a schedule, or say which is no number or negative."""
     for name in names:
-        told = f"{type(step).__name__}.{name}"
-        value = real(getattr(step, name), told)
-        if value < 0:
-            raise ValueError(f"{told} must not be negative, got {value}")
+        value = real(getattr(step, name), f"{type(step).__name__}.{name}", least=0)
         object.__setattr__(step, name, value)

@@ -119,8 +119,7 @@ class Problem:
         >>> problem
         Problem(agents=2, d=1, p=1)
         """
-        if (ridge := real(ridge, "ridge")) < 0:
-            raise ValueError(f"ridge must not be negative, got {ridge}")
+        ridge = real(ridge, "ridge", least=0)
         x_row, x_layout = flatten(x0, "x0")
         y_row, y_layout = flatten(y0, "y0")
         if x_row.dtype != y_row.dtype:

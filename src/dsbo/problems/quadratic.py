@@ -147,8 +147,7 @@ class Quadratic(Problem):
         c = {name: torch.as_tensor(v, dtype=dtype, device=device) for name, v in named.items()}
         P, Q, R, p, r, A, B, b = c.values()
         N, d, q = _sizes(c)
-        if (noise := real(noise, "noise")) < 0:
-            raise ValueError(f"noise must not be negative, got {noise}")
+        noise = real(noise, "noise", least=0)
         g = torch.zeros_like(P), -B.mT, A, torch.zeros_like(p), -b
         super().__init__(
             f=QuadraticLevel("upper"),
@@ -186,12 +185,12 @@ class Quadratic(Problem):
             As in the constructor.
         """
         N, d, p = (whole(size, name) for size, name in ((N, "N"), (d, "d"), (p, "p")))
-        heterogeneity = real(heterogeneity, "heterogeneity")
+        own = 0.3 * real(heterogeneity, "heterogeneity")
         rng = np.random.default_rng(whole(seed, "seed", least=0))
 
         def normal(*shape: int) -> Any:
             common = rng.standard_normal(shape)
-            return common + heterogeneity * 0.3 * rng.standard_normal((N, *shape))
+            return common + own * rng.standard_normal((N, *shape))
 
         def positive(n: int, least: float) -> Any:
             half = normal(n, n) / np.sqrt(n)
