@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 ORACLES = ("upper_grads", "lower_grads", "jvps", "hvps")
 """Columns that count oracle calls of one agent, by kind."""
 
+SEAL = re.compile(r"# ([0-9a-f]{64}) ")
+"""Before the provenance: the SHA-256 of all that follows, so that half a file is not taken for it.
 
-DIGEST = "sha256 of the rows"
-"""Under which a file tells what its table must be, so that half of one is not taken for it."""
+Files of version 0.2.0 have none.
+"""
 
 
 class TraceError(ValueError):
@@ -141,7 +144,7 @@ class Trace:
     def save(self, path: str | Path) -> Path:
         """Write the rows and the provenance to a ``.csv`` file, atomically.
 
-        Its first line is a comment, the provenance as JSON with a checksum of the rows.
+        Its first line is a comment: a checksum of all that follows, and the provenance as JSON.
 
         Raises
         ------
@@ -158,11 +161,9 @@ class Trace:
         table = csv.DictWriter(body, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(self.rows)
-        told = self.provenance | {DIGEST: _digest(body.getvalue())}
+        told = f"{json.dumps(self.provenance, sort_keys=True)}\n{body.getvalue()}"
         with replacing(path) as part:
-            part.write_text(
-                f"# {json.dumps(told, sort_keys=True)}\n{body.getvalue()}", "utf-8", newline=""
-            )
+            part.write_text(f"# {_digest(told)} {told}", "utf-8", newline="")
         return path
 
     @classmethod
@@ -178,22 +179,31 @@ class Trace:
         """
         path = Path(path)
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                head, body = file.readline(), file.read()
-            kept = json.loads(head.removeprefix("# ")) if head.startswith("# {") else None
-            table = csv.DictReader(io.StringIO(body), strict=True)
+            # As bytes: git may write lines with another end, and universal newlines hide changes.
+            text = path.read_bytes().decode().replace("\r\n", "\n")
+            seal = SEAL.match(text)
+            told = text[seal.end() :] if seal else text.removeprefix("# ")
+            if seal and seal[1] != _digest(told):
+                raise TraceError(
+                    f"{path} was cut short or changed after it was written; make it anew"
+                )
+            head, _, body = told.partition("\n")
+            kept = json.loads(head) if told != text else None
+            table = csv.DictReader(io.StringIO(body, newline=""), strict=True)
             rows = [{k: _number(v) for k, v in row.items()} for row in table]
-        except (ValueError, TypeError, AttributeError, csv.Error) as error:
-            raise TraceError(f"{path} is not a trace: {error}") from error
-        if kept is None:
-            raise TraceError(f"{path} is not a trace: its first line is not '# {{…}}'")
-        if kept.pop(DIGEST, _digest(body)) != _digest(body):
-            raise TraceError(f"{path} was cut short or changed after it was written; make it anew")
+        except TraceError:
+            raise
+        except (ValueError, TypeError, RecursionError, csv.Error) as error:
+            raise TraceError(f"{path} is not a trace: {error}; make it anew") from error
+        if not isinstance(kept, dict):
+            raise TraceError(
+                f"{path} is not a trace: its first line is not '# … {{…}}'; make it anew"
+            )
         return cls(rows, kept)
 
 
-def _digest(body: str) -> str:
-    return hashlib.sha256(body.replace("\r\n", "\n").encode()).hexdigest()
+def _digest(told: str) -> str:
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _number(text: str) -> int | float:
