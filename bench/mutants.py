@@ -242,7 +242,7 @@ MUTANTS = (
     ),
     Mutant(
         "checkpoint: tensors are not in the digest", "src/dsbo/checkpoint.py",
-        "    for name in sorted(tensors):\n", "    for name in ():\n",
+        "    for name, part in sorted(tensors.items()):\n", "    for name, part in ():\n",
         ("tests/test_run.py::test_a_damaged_checkpoint_is_refused",),
     ),
     Mutant(

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dsbo.network.ranks import Ranks
 from dsbo.network.watch import PeerLost
-from dsbo.trace import replacing
+from dsbo.trace import ORACLES, replacing
 
 FILE = "checkpoint.safetensors"
 
@@ -60,13 +60,8 @@ class Checkpoint:
 
     def write(self, folder: str | Path) -> Path:
         """Write into ``folder``, in place of the checkpoint there."""
-        # Two variables of a State may be one tensor, which safetensors takes only as copies.
-        own = {k: v.detach().cpu().contiguous().clone() for k, v in self.tensors.items()}
         body = json.dumps({k: v for k, v in vars(self).items() if k != "tensors"})
-        path = Path(folder) / FILE
-        with replacing(path) as part:
-            part.write_bytes(save(own, {"run": body, "sha256": _digest(own, body)}))
-        return path
+        return write_sealed(Path(folder) / FILE, self.tensors, body)
 
     @classmethod
     def read(cls, folder: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -77,31 +72,90 @@ class Checkpoint:
         FileNotFoundError
             If the folder holds none.
         CheckpointError
-            If the file is truncated or was changed.
+            If the file is truncated or was changed, or is no checkpoint of this version.
         """
         path = Path(folder) / FILE
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint in {folder}: {FILE} is missing")
+        tensors, body = read_sealed(path)
         try:
-            with safe_open(path, "pt") as file:
-                told = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            whole = told["sha256"] == _digest(tensors, told["run"])
-        except (SafetensorError, KeyError) as error:
-            whole, told = False, {"run": str(error)}
-        if not whole:
+            own = {name: part.to(device) for name, part in tensors.items()}
+            return cls(tensors=own, **json.loads(body))._checked()
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{path} is truncated or was changed after it was written; delete {folder} to "
-                "start anew, or restore it from a copy"
-            )
-        return cls(tensors={k: v.to(device) for k, v in tensors.items()}, **json.loads(told["run"]))
+                f"{path} is whole, but no checkpoint that this version of dsbo wrote: {error!r}; "
+                f"delete {folder} to start anew, or use the version that wrote it"
+            ) from error
+
+    def unlike(self, start: Checkpoint) -> str:
+        """Say in which variables and counts this differs from a run at its start."""
+        was, now = _shapes(self), _shapes(start)
+        return ", ".join(
+            f"{name} was {was.get(name)}, is {now.get(name)}"
+            for name in sorted(was.keys() | now.keys())
+            if was.get(name) != now.get(name)
+        )
+
+    def _checked(self) -> Checkpoint:
+        """Return this, or raise an error if a field is not what it should be."""
+        numbers = [self.step, *self.counts.values(), *(row["step"] for row in self.rows)]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError("a count is not a whole number")
+        if not {*ORACLES, "rounds", "floats"} <= self.counts.keys():
+            raise ValueError(f"it counts {', '.join(self.counts)} alone")
+        values = [value for row in self.rows for value in row.values()]
+        if not all(isinstance(value, int | float) for value in values):
+            raise TypeError("its rows hold what is no number")
+        if not isinstance(self.seconds, float):
+            raise TypeError(f"{self.seconds!r} seconds are no time")
+        if not isinstance(self.made_by, dict):
+            raise TypeError("it does not tell which run made it")
+        return self
+
+
+def _shapes(saved: Checkpoint) -> dict[str, str]:
+    """Return the shape and dtype of every variable, and the kinds of counts there are."""
+    told = {name: f"{part.dtype} {list(part.shape)}" for name, part in saved.tensors.items()}
+    return told | {f"the count of {name}": "there" for name in saved.counts}
+
+
+def write_sealed(path: Path, tensors: dict[str, Tensor], body: str = "") -> Path:
+    """Write tensors and a text to one safetensors file, atomically, with a checksum of both."""
+    # Two variables of a State may be one tensor, which safetensors takes only as copies.
+    own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with replacing(path) as part:
+        part.write_bytes(save(own, {"run": body, "sha256": _digest(own, body)}))
+    return path
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Read the tensors and the text that `write_sealed` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is truncated or was changed.
+    """
+    cause: Exception | None = None
+    try:
+        with safe_open(path, "pt") as file:
+            told = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if told["sha256"] == _digest(tensors, told["run"]):
+            return tensors, told["run"]
+    except (SafetensorError, KeyError) as error:
+        cause = error
+    raise CheckpointError(
+        f"{path} is truncated or was changed after it was written, or another version of dsbo "
+        f"wrote it; delete {path.parent} to start anew, or restore it from a copy"
+    ) from cause
 
 
 def _digest(tensors: dict[str, Tensor], body: str) -> str:
     digest = hashlib.sha256(body.encode())
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].view(torch.uint8).numpy().tobytes())
+    for name, part in sorted(tensors.items()):
+        digest.update(f"{name} {part.dtype} {list(part.shape)} ".encode())
+        digest.update(part.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -140,8 +194,17 @@ class Keeper:
         if self.ranks.broadcast(write):
             self._remember(saved.step)
 
-    def find(self, device: torch.device, steps: int) -> Checkpoint | None:
+    def find(self, start: Checkpoint, device: torch.device, steps: int) -> Checkpoint | None:
         """Return the checkpoint to go on from, if there is one; its tensors are on rank 0 alone.
+
+        Parameters
+        ----------
+        start : Checkpoint
+            The run at its start, whose variables and counts it must have.
+        device : torch.device
+            For its tensors.
+        steps : int
+            How many the run has.
 
         Raises
         ------
@@ -158,7 +221,12 @@ class Keeper:
             if (step := found[0].step) > steps:
                 raise CheckpointError(
                     f"the checkpoint is of step {step}, beyond the {steps} steps asked for; "
-                    f"pass steps={step} or more, or give another folder"
+                    f"pass steps={step} or more, or give another folder than {self.folder}"
+                )
+            if told := found[0].unlike(start):
+                raise CheckpointError(
+                    f"the checkpoint in {self.folder} belongs to another version of the method: "
+                    f"{told}. Resume with the version that wrote it, or give another folder"
                 )
             return replace(found[0], tensors={})
 
@@ -182,17 +250,18 @@ class Keeper:
         own = self.identity
         if made_by == own:
             return
-        differ = [k for k in own if made_by.get(k) != own[k]]
-        told = "; ".join(f"{k} was {made_by.get(k)}, is {own[k]}" for k in differ)
-        was, now = made_by.get("network", {}), own["network"]
+        differ = [k for k in {**own, **made_by} if made_by.get(k) != own.get(k)]
+        told = "; ".join(f"{k} was {made_by.get(k)}, is {own.get(k)}" for k in differ)
+        was, now = made_by.get("network"), own["network"]
         remedy = "Resume with the same settings"
         if differ == ["every"]:
-            remedy = f"Pass every={made_by['every']}; by default it depends on the steps"
-        if made_by == own | {"network": {**now, "kind": was.get("kind")}}:
+            remedy = f"Pass every={made_by.get('every')}; by default it depends on the steps"
+        if isinstance(was, dict) and made_by == own | {"network": {**now, "kind": was.get("kind")}}:
             remedy = (
-                f"{was['kind']} and {now['kind']} sum in different orders, so their runs agree to "
-                f"rounding but not bitwise: resume with {was['kind']}"
+                f"{was.get('kind')} and {now['kind']} sum in different orders, so their runs agree "
+                f"to rounding but not bitwise: resume with {was.get('kind')}"
             )
         raise CheckpointError(
-            f"the checkpoint belongs to another run: {told}. {remedy}, or give another folder"
+            f"the checkpoint belongs to another run: {told}. {remedy}, or give another folder than "
+            f"{self.folder}"
         )

@@ -147,8 +147,10 @@ def run(
     )
     # Derivatives make the graphs they need; one that the State kept would grow for ever.
     with bar, keeper.telling_what_is_kept(), torch.no_grad():
-        if resume and (saved := keeper.find(problem.x0.device, steps)) is not None:
-            going.resume(saved, every, steps)
+        if resume:
+            start = going.checkpoint(identity)
+            if (saved := keeper.find(start, problem.x0.device, steps)) is not None:
+                going.resume(saved, every, steps)
         bar.update(going.now.t)
         if "compiling" in going.trace.provenance:
             bar.set_postfix_str(f"compiled in {going.trace.provenance['compiling']:.1f} s")
@@ -201,6 +203,7 @@ class _Run:
         f, g = problem.f.counted(self.calls), problem.g.counted(self.calls)
         draws = Draws(seed, own, problem.upper, problem.lower)
         self.world = World(f, g, draws, *network.mixers(problem.x0, self.sent))
+        self.now = self.now._replace(sent=dict(self.sent))  # with the clocks of the mixers
         whole = None
         self.step: Callable[[int, Any, World], Any] = algorithm.step
         if compiled and not (chunk or self.ranks.count > 1 or any(p.varies for p in network)):

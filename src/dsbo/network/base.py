@@ -88,6 +88,7 @@ class Network:
         clock : str
             Which count of it says the round of this network.
         """
+        sent.setdefault(clock, 0)
         return MatrixMixer(self.weights(like), self.links, sent, clock)
 
     def weights(self, like: Tensor) -> Callable[[int], Any]:

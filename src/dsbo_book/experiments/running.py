@@ -13,10 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from dsbo.checkpoint import CheckpointError
+from dsbo.checkpoint import CheckpointError, write_sealed
 from dsbo.diverged import Diverged
 from dsbo.network.peers import over_processes
 from dsbo.network.ranks import ALONE, here
@@ -227,8 +226,7 @@ def _store(trace: Trace, cell: Cell, start: Start, folder: Path, command: str | 
     name = stem(cell)
     _save(trace, folder / f"{name}.csv")
     if start.keep:
-        with replacing(folder / f"{name}.safetensors") as part:
-            save_file({"xbar": trace.state.x.mean(0).cpu().numpy()}, part)
+        write_sealed(folder / f"{name}.safetensors", {"xbar": trace.state.x.mean(0)})
     shutil.rmtree(folder / ".checkpoints" / name, ignore_errors=True)
 
 

@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from torch import Tensor
 
+from dsbo.checkpoint import CheckpointError, read_sealed
 from dsbo.trace import Trace
 from dsbo_book.experiments.record import SUFFIX, Record, read
 from dsbo_book.experiments.study import Cell, Start, Study, identity, stem
@@ -83,8 +82,10 @@ class Store:
         name = stem(cell)
         path = self.place / f"{name}.safetensors"
         try:
-            return load_file(path)["xbar"] if path.is_file() else self.record.kept[name]
-        except (KeyError, SafetensorError) as error:
+            return (
+                read_sealed(path)[0]["xbar"].numpy() if path.is_file() else self.record.kept[name]
+            )
+        except (KeyError, CheckpointError) as error:
             raise StaleRecord(f"{path} is missing or broken. {_anew(self.place)}") from error
 
     def _missing(self, cell: Cell) -> str:
@@ -138,14 +139,18 @@ def traces_in(place: Path) -> list[Trace]:
 
 def _wrong(trace: Trace, cell: Cell, start: Start) -> str:
     """Say in what a trace is not that of a cell, or which rows it lacks; nothing if it is whole."""
-    was = {"cell": trace.provenance.get("cell", {}), **trace.provenance.get("identity", {})}
+    identified = trace.provenance.get("identity", {})
+    was = identified if isinstance(identified, dict) else {"identity": identified}
+    was = {"cell": trace.provenance.get("cell", {}), **was}
     told = _differences(was, {"cell": cell, **identity(start)})
     if told:
         return f"is stale: {told}"
     lost = trace.provenance.get("diverged")
+    if lost and not (isinstance(lost, dict) and isinstance(lost.get("step"), int)):
+        return f"diverged, but does not say where: {lost}"
     due = range(0, lost["step"] if lost else start.steps, start.every)
     rows = [*due] if lost else [*due, start.steps]
-    there = [row["step"] for row in trace.rows]
+    there = [row.get("step") for row in trace.rows]
     return "" if there == rows else f"was cut short: it has {len(there)} rows of {len(rows)}"
 
 
@@ -156,10 +161,12 @@ def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
 
 
-def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def _flat(tree: Any, above: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {above: tree}
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+        found |= _flat(value, f"{above}.{key}" if above else key)
     return found
 
 
