@@ -10,13 +10,14 @@ holds exactly is stored in it: no digit is lost.
 
 from __future__ import annotations
 
-import io
 import json
 import lzma
 import numbers
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +30,28 @@ __all__ = ["FORMAT", "SUFFIX", "Record", "read", "write"]
 
 FORMAT = 2
 SUFFIX = ".npz"
-BROKEN = (EOFError, RuntimeError, StopIteration, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
+LARGEST = 2**30
+"""So many bytes a record may have once it is unpacked; the paper's have at most five millions."""
+PIECE = 2**12
+BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    StopIteration,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What reading a spoilt file raises besides the usual."""
+HEAD = re.compile(
+    rb"\x93NUMPY\x01\x00..{'descr': '(<[fi][248])', 'fortran_order': False, "
+    rb"'shape': \((\d+),\), } *\n",
+    re.DOTALL,
+)
+"""What NumPy writes before a line of numbers."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member, so that equal records are equal files."""
 
@@ -65,7 +86,8 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
     Raises
     ------
     ValueError
-        If the rows of a trace have different columns, or a value is no number that a file can hold.
+        If the rows of a trace have different columns, or none, a value is no number that a file can
+        hold, or there are more than a record may have.
     OSError
         If the file cannot be written; an earlier version is then untouched.
     """
@@ -73,7 +95,7 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
     columns: dict[str, list[Any]] = {}
     for name, trace in traces.items():
         own = list(trace.rows[0]) if trace.rows else []
-        if any(list(row) != own for row in trace.rows):
+        if any(not row or list(row) != own for row in trace.rows):
             raise ValueError(f"the rows of {name} do not all have the columns {', '.join(own)}")
         run = {"name": name, "rows": len(trace.rows), "columns": own, "kept": name in kept}
         runs.append({**run, "provenance": trace.provenance})
@@ -87,6 +109,7 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
             _write_array(file, column, _column(column, values))
         for name, xbar in kept.items():
             _write_array(file, f"xbar/{name}", np.asarray(xbar))
+        _check_size(file)
     return path
 
 
@@ -102,37 +125,66 @@ def read(path: str | Path) -> Record:
         know.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            told = json.loads(file.read("runs.json"))
-            arrays = {
-                name.removesuffix(".npy"): np.lib.format.read_array(
-                    io.BytesIO(file.read(name)), allow_pickle=False
-                )
-                for name in file.namelist()
-                if name != "runs.json"
-            }
+        members = _unpacked(Path(path))
+        told = json.loads(members.pop("runs.json"))
         if told["format"] != FORMAT:
             raise TraceError(
                 f"{path} has format {told['format']}; this version of dsbo reads {FORMAT}. "
                 "Move it away and make it anew with dsbo run, or use the version that wrote it"
             )
         runs = told["runs"]
+        arrays = {name.removesuffix(".npy"): _array(name, raw) for name, raw in members.items()}
         kept = {run["name"]: arrays.pop(f"xbar/{run['name']}") for run in runs if run["kept"]}
         return Record(_traces(runs, arrays), kept)
     except (FileNotFoundError, TraceError):
         raise
-    except (*BROKEN, KeyError, OSError, TypeError, ValueError) as error:
-        raise TraceError(f"{path} is not a record: {error!r}") from error
+    except (*BROKEN, OSError, TypeError, ValueError) as error:
+        raise TraceError(
+            f"{path} is not a record: {error!r}. Make it anew with dsbo run, or restore it from a "
+            "copy"
+        ) from error
+
+
+def _unpacked(path: Path) -> dict[str, bytes]:
+    """Return the members of a zip archive, which are together no larger than it says."""
+    with zipfile.ZipFile(path) as file:
+        _check_size(file)
+        members = {}
+        for member in file.infolist():
+            with file.open(member) as packed:
+                # In pieces: of one, LZMA unpacks all, also what goes beyond the size that is told.
+                members[member.filename] = b"".join(iter(partial(packed.read, PIECE), b""))
+    return members
+
+
+def _check_size(file: zipfile.ZipFile) -> None:
+    if (size := sum(member.file_size for member in file.infolist())) > LARGEST:
+        raise ValueError(f"a record of {size} bytes is too large, {LARGEST} is the most")
+
+
+def _array(name: str, raw: bytes) -> NDArray[Any]:
+    """Return a line of numbers; whatever else NumPy would read, such as a pickle, is refused."""
+    head = HEAD.match(raw)
+    if head is None:
+        raise ValueError(f"{name} holds no line of numbers")
+    array = np.frombuffer(raw, head[1].decode(), offset=head.end()).copy()
+    if len(array) != int(head[2]):
+        raise ValueError(f"{name} holds {len(array)} numbers, not {int(head[2])}")
+    return array
 
 
 def _traces(runs: list[dict[str, Any]], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Trace]:
     """Hand every run the next of each of its columns."""
     columns = {name: iter(array.tolist()) for name, array in arrays.items()}
-    traces = {}
+    traces: dict[str, Trace] = {}
     for run in runs:
-        own = run["columns"]
-        rows = [{name: next(columns[name]) for name in own} for _ in range(run["rows"])]
-        traces[run["name"]] = Trace(rows, run["provenance"])
+        name, own, told = run["name"], run["columns"], run["provenance"]
+        if not (isinstance(name, str) and isinstance(own, list) and isinstance(told, dict)):
+            raise TypeError(f"the run {name!r} is not described as a run")
+        if name in traces or (run["rows"] and not own):
+            raise ValueError(f"the run {name!r} is there twice, or has rows without columns")
+        rows = [{column: next(columns[column]) for column in own} for _ in range(run["rows"])]
+        traces[name] = Trace(rows, told)
     left = [name for name, values in columns.items() if next(values, None) is not None]
     if left:
         raise ValueError(f"more values of {', '.join(left)} than the runs have rows")
@@ -167,5 +219,7 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 
 def _write_array(file: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    if array.ndim != 1 or array.dtype.kind not in "fi":
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}, not a line of numbers")
     with file.open(_member(f"{name}.npy"), "w") as member:
         np.lib.format.write_array(member, array, allow_pickle=False)
