@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tarfile
 from pathlib import Path
 
 import requests
@@ -15,6 +14,7 @@ import urllib3
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from dsbo_book.data.formats import member
 from dsbo_book.data.registry import (
     DataCorrupted,
     DataUnavailable,
@@ -106,13 +106,13 @@ def _unpack(source: Source, missing: list[str], folder: Path) -> None:
     sha256, ours = source.archive or "", not archive.is_file()
     if ours:
         _download(source.address, archive, sha256, by_hand(source, missing[0]))
-    with tarfile.open(verified(archive, sha256)) as tar:
-        for file in missing:
-            member = tar.extractfile(f"{source.folder}/{file}")
-            part = folder / source.folder / f"{file}.part"
-            part.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(member.read() if member else b"")
-            verified(part, source.files[file]).replace(part.with_name(file))
+    verified(archive, sha256)
+    for file in missing:
+        content = member(archive, f"{source.folder}/{file}")
+        part = folder / source.folder / f"{file}.part"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        verified(part, source.files[file]).replace(part.with_name(file))
     if ours:
         archive.unlink()
 
