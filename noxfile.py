@@ -164,6 +164,17 @@ def originals(session: nox.Session) -> None:
     )  # fmt: skip
 
 
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Make up far more damaged files and cases than the unit tests do; a seed may follow."""
+    install(session, "-e", ".[book,test]")
+    session.run(
+        "pytest", "-m", "hypothesis", "-n", "2", "--hypothesis-profile=full",
+        f"--hypothesis-seed={next(iter(session.posargs), 0)}", "--durations=0", "tests",
+        env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
 @nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
 def pythons(session: nox.Session) -> None:
     """Run the unit tests on another version of Python, with the newest versions of everything."""

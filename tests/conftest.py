@@ -1,4 +1,4 @@
-"""What a terminal shows while chapters are executed, and the order of the unit tests."""
+"""What a terminal shows while chapters run, the order of tests, and how many cases are made up."""
 
 from __future__ import annotations
 
@@ -9,8 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 CHAPTER = re.compile(r"test_(?:chapter|a_downloaded_notebook)_runs.*\[([\w-]+)\]$")
+
+# Two sizes of the tests that make up their cases: in every run, and in `nox -s fuzz`.
+COMMON = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+settings.register_profile("quick", derandomize=True, max_examples=25, **COMMON)
+settings.register_profile("full", max_examples=800, **COMMON)
+settings.load_profile("quick")
 
 
 class Chapters:
