@@ -76,7 +76,7 @@ def bound() -> Iterator[Path]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start what waits for other processes first, so that no worker is left alone with it."""
-    waiting = ("test_peers", "test_hosts", "test_faults")
+    waiting = ("test_peers", "test_hosts", "test_faults", "test_kills")
     items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{w}" for w in waiting)))
 
 
