@@ -24,7 +24,7 @@ OURS = "cpu"
 KERNEL_ENV = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 PYTHON = ("src", "tests", "noxfile.py", "book/_ext", "book/_inv", "bench", ".ci")
 PINNED = () if "DSBO_UNPINNED" in os.environ else ("-c", "constraints.txt")
-UNIT = "not notebook and not browser and not download and not originals"
+UNIT = "not notebook and not browser and not download and not originals and not fuzz"
 PROJECT = nox.project.load_toml("pyproject.toml")["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 REPOSITORY = PROJECT["urls"]["Source"]
@@ -169,7 +169,7 @@ def fuzz(session: nox.Session) -> None:
     """Make up far more damaged files and cases than the unit tests do; a seed may follow."""
     install(session, "-e", ".[book,test]")
     session.run(
-        "pytest", "-m", "hypothesis", "-n", "2", "--hypothesis-profile=full",
+        "pytest", "-m", "hypothesis or fuzz", "-n", "2", "--hypothesis-profile=full",
         f"--hypothesis-seed={next(iter(session.posargs), 0)}", "--durations=0", "tests",
         env={"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
