@@ -201,5 +201,5 @@ def test_processes_have_the_same_bits():
     ],
 )
 def test_a_device_that_computes_nothing_is_refused(start):
-    with pytest.raises(ValueError, match="nothing can be computed on the device 'meta'.*Give cpu"):
+    with pytest.raises(ValueError, match=r"nothing can be computed on the device 'meta'.*Give cpu"):
         start(listed(), network())

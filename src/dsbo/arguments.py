@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -101,6 +102,14 @@ def placed(problem: Problem, device: torch.device | str | None) -> Problem:
     return problem.to(place(problem.x0.device if device is None else device))
 
 
+def curvatures(
+    problem: Problem, draw: Draws, shared: bool, zeta: Any = None
+) -> tuple[Tensor, Tensor]:
+    """Return `curvature` of the lower level at the start, by default of its first batch."""
+    x, y = (row.expand(len(draw.agents), -1) for row in (problem.x0, problem.y0))
+    return curvature(problem.g, x, y, draw.zeta(0) if zeta is None else zeta, shared)
+
+
 def require_bound(algorithm: Algorithm, problem: Problem, draw: Draws) -> None:
     """Raise a ValueError if the method's Neumann series diverges at the start, its L is so small.
 
@@ -114,17 +123,13 @@ def require_bound(algorithm: Algorithm, problem: Problem, draw: Draws) -> None:
     ):
         return
 
-    def highest(agents: Tensor, zeta: Any) -> Tensor:
-        x, y = (row.expand(len(agents), -1) for row in (problem.x0, problem.y0))
-        return curvature(problem.g, x, y, zeta, shared)[1]
-
-    found, agents = highest(draw.agents, draw.zeta(0)), draw.agents
+    _, found = curvatures(problem, draw, shared)
     if bool(found.max() <= 2 * L):
         return
-    if not shared:
-        agents = agents[found.argmax()][None]
-    if bool((found := highest(agents, problem.lower.full(agents))) > 2 * L):
-        whose = "the mean lower loss" if shared else f"the lower loss of agent {int(agents)}"
+    worst = draw.agents if shared else draw.agents[found.argmax()][None]
+    _, found = curvatures(problem, replace(draw, agents=worst), shared, problem.lower.full(worst))
+    if bool(found > 2 * L):
+        whose = "the mean lower loss" if shared else f"the lower loss of agent {int(worst)}"
         raise ValueError(
             f"{type(algorithm).__name__}.L is {L:g}, but {whose} has curvature {float(found):.3g} "
             "at the start, and where that exceeds 2 L the Neumann series diverges; take an L that "

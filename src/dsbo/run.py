@@ -19,13 +19,12 @@ from tqdm import tqdm
 from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import agree, fitting, placed, require_bound, require_told
+from dsbo.arguments import agree, curvatures, fitting, placed, require_bound, require_told
 from dsbo.checked import whole
 from dsbo.checkpoint import Checkpoint, Keeper
 from dsbo.chunked import Chunked
 from dsbo.compiled import Compiled
 from dsbo.diverged import Diverged
-from dsbo.hypergrad import curvature
 from dsbo.network import Network, PerLevel
 from dsbo.network.watch import lagging
 from dsbo.problems import Problem
@@ -233,15 +232,9 @@ class _Run:
         if bad:
             self.trace.state = self.whole()
             name = state._fields[-bad]
-            raise Diverged(self.algorithm, self.now.t + 1, name, self.trace, self._lowest())
+            low, _ = curvatures(self.problem, self.world.draw, self.algorithm.shared_lower)
+            raise Diverged(self.algorithm, self.now.t + 1, name, self.trace, float(low.min()))
         self.now = self.now.after(state, self.sent, self.calls, time.perf_counter() - started, busy)
-
-    def _lowest(self) -> float:
-        """Return the smallest curvature of the lower level at the start, of its first batch."""
-        own = self.world.draw
-        x, y = (row.expand(len(own.agents), -1) for row in (self.problem.x0, self.problem.y0))
-        low, _ = curvature(self.problem.g, x, y, own.zeta(0), self.algorithm.shared_lower)
-        return float(low.min())
 
     def whole(self) -> Any:
         """Return the State of all agents on rank 0, elsewhere that of the agents held there."""

@@ -189,8 +189,7 @@ class Quadratic(Problem):
         rng = np.random.default_rng(whole(seed, "seed", least=0))
 
         def normal(*shape: int) -> Any:
-            common = rng.standard_normal(shape)
-            return common + own * rng.standard_normal((N, *shape))
+            return rng.standard_normal(shape) + own * rng.standard_normal((N, *shape))
 
         def positive(n: int, least: float) -> Any:
             half = normal(n, n) / np.sqrt(n)

@@ -22,7 +22,7 @@ from dsbo.network.ranks import ALONE, here
 from dsbo.problems import Problem
 from dsbo.run import run
 from dsbo.sweep import sweep
-from dsbo.trace import Trace, replacing, require_writable
+from dsbo.trace import Trace, require_writable
 from dsbo_book.experiments.record import SUFFIX, Record, read, write
 from dsbo_book.experiments.stored import Store
 from dsbo_book.experiments.study import Cell, Start, Study, identity, stem
