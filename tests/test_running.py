@@ -117,8 +117,10 @@ def test_finished_runs_are_not_overwritten_unasked(tmp_path, ran):
 
 
 def test_of_a_folder_only_itself_is_written_and_nothing_is_left_of_the_trial(tmp_path, monkeypatch):
-    tried, real = [], running.replacing
-    monkeypatch.setattr(running, "replacing", lambda path: tried.append(path.parent) or real(path))
+    tried, real = [], running.require_writable
+    monkeypatch.setattr(
+        running, "require_writable", lambda path: tried.append(path.parent) or real(path)
+    )
     run_study(of(STUDY, 0), tmp_path / "out")
     assert set(tried) == {tmp_path / "out"}
     assert {path.suffix for path in (tmp_path / "out").iterdir()} <= {".csv", ".safetensors", ""}
