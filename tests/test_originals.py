@@ -69,7 +69,8 @@ def deviation(start, seed, trace):
     """How far the first rows, run again, are from a trace: at the start, and one row later.
 
     In units of the larger value of each column. A ReLU network in single precision is chaotic:
-    there the second number says little.
+    there the second number says little. A spread of agents below 1e-8, as exact averaging leaves
+    it, is rounding alone.
     """
     again = run(
         start.algorithm, start.problem(), start.network, steps=start.every, every=start.every,
@@ -77,7 +78,8 @@ def deviation(start, seed, trace):
     )  # fmt: skip
     apart = [0.0, 0.0]
     for column in set(again.rows[0]) - {"seconds"}:
-        scale = max(abs(row[column]) for row in trace.rows[:2]) or 1.0
+        least = 1e-8 if column.startswith("consensus") else 0.0
+        scale = max(least, *(abs(row[column]) for row in trace.rows[:2])) or 1.0
         for k in (0, 1):
             gap = abs(again.rows[k][column] - trace.rows[k][column]) / scale
             assert math.isfinite(gap), column
@@ -91,7 +93,8 @@ def test_cells_of_a_record_come_out_again(record):
     traces = load_record(study, RECORDS / f"{record}.npz")
     for cell, trace in zip(study.cells, traces, strict=True):
         start, later = deviation(study.start(cell), cell["seed"], trace)
-        assert start < 1e-5, cell
+        # Differences of gradients have the rounding of single precision to the power of one half.
+        assert start < (4e-4 if "FO" in cell["method"] else 1e-5), cell
         assert later < (0.3 if record.startswith(("cleaning", "sparkle")) else 1e-3), cell
 
 
