@@ -67,7 +67,67 @@ RANKS = "src/dsbo/network/ranks.py"
 RUN = "src/dsbo/run.py"
 SAME_BITS = PEERS + "processes_give_the_same_bits_as_none"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
+NEW = "src/dsbo/"
 MUTANTS = (
+    Mutant(
+        "ragged: padding taken for data", NEW + "ragged.py", "part[i, :m]", "part[i]",
+        ("tests/test_ragged.py",),
+    ),
+    Mutant(
+        "ragged: agents in the order of their lengths", NEW + "ragged.py",
+        "torch.cat(found)[order.tolist()]", "torch.cat(found)", ("tests/test_ragged.py",),
+    ),
+    Mutant(
+        "samplers: draws from the rows of the longest", NEW + "problems/samplers.py",
+        "own = m if self.lengths is None else", "own = m if True else", ("tests/test_ragged.py",),
+    ),
+    Mutant(
+        "keys: a bound of one takes a word", NEW + "keys.py",
+        "again |= (bounds == 1) & (bounds.max() > 1)", "again |= bounds < 1",
+        ("tests/test_keys.py",),
+    ),
+    Mutant(
+        "curvature: the direction before is not taken out", H,
+        " - beside * before", " - 0 * before", (HYPERGRAD,),
+    ),
+    Mutant(
+        "curvature: a space that is used up has curvature zero", H,
+        "torch.where(beside > 0, along, diagonal[0])", "along", (HYPERGRAD,),
+    ),
+    Mutant(
+        "arguments: twice the bound on L", NEW + "arguments.py",
+        "if bool(found > 2 * L):", "if bool(found > 4 * L):", ("tests/test_run.py",),
+    ),
+    Mutant(
+        "arguments: half the bound on L", NEW + "arguments.py",
+        "if bool(found > 2 * L):", "if bool(found > L):", ("tests/test_run.py",),
+    ),
+    Mutant(
+        "checked: truth values are numbers", NEW + "checked.py",
+        "isinstance(value, bool) or isinstance(number, bool)", "isinstance(number, bool)",
+        ("tests/test_run.py",),
+    ),
+    Mutant(
+        "checkpoint: the seal does not know what is beside the tensors", NEW + "checkpoint.py",
+        "hashlib.sha256(body.encode())", "hashlib.sha256()", ("tests/test_formats.py",),
+    ),
+    Mutant(
+        "trace: the seal does not know the provenance", NEW + "trace.py",
+        "hashlib.sha256(told.encode())", "hashlib.sha256(told.partition(chr(10))[2].encode())",
+        ("tests/test_trace.py",),
+    ),
+    Mutant(
+        "trace: files that all may read", NEW + "trace.py", "O_EXCL, 0o666)", "O_EXCL, 0o444)",
+        ("tests/test_trace.py",),
+    ),
+    Mutant(
+        "levels: fast attention is left off", L,
+        "set_fastpath_enabled(fast)", "set_fastpath_enabled(False)", ("tests/test_losses.py",),
+    ),
+    Mutant(
+        "remedies: the cause is not kept", NEW + "remedies.py", "from error", "from None",
+        ("tests/test_losses.py",),
+    ),
     Mutant(
         "exact: sign of the implicit term", H,
         "factor)[:, 0]\n    return u_x - p", "factor)[:, 0]\n    return u_x + p", EXACT,

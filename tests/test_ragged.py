@@ -88,6 +88,14 @@ def test_sweeps_chains_differences_and_hypergradients_take_them(batch):
     torch.testing.assert_close(exact, cg)
 
 
+def test_every_agent_has_the_loss_of_its_own_rows():
+    own = problem(None)
+    rows = torch.arange(8, dtype=torch.float64).view(4, 2)
+    got = own.f.value(rows, rows + 1, own.upper.full(own.everyone()))
+    want = [fit(x, x + 1, shard) for x, shard in zip(rows, UPPER, strict=True)]
+    torch.testing.assert_close(got, torch.stack(want))
+
+
 def test_padding_is_not_taken_for_data():
     same = [tuple(part.clone() for part in own) for own in LOWER]
     same[1] = tuple(torch.cat([part, torch.zeros_like(part)]) for part in same[1])

@@ -57,6 +57,14 @@ def test_what_is_not_a_trace_is_refused(tmp_path, content):
         Trace.load(path)
 
 
+@pytest.mark.parametrize(("was", "now"), [('"seed": 3', '"seed": 4'), ("0.5\n", "0.6\n")])
+def test_neither_provenance_nor_rows_can_be_changed_unseen(tmp_path, was, now):
+    path = trace().save(tmp_path / "one.csv")
+    path.write_text(path.read_text("utf-8").replace(was, now), "utf-8")
+    with pytest.raises(TraceError, match="changed after it was written; make it anew"):
+        Trace.load(path)
+
+
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
     with pytest.raises(FileNotFoundError):
         Trace.load(tmp_path / "none.csv")
