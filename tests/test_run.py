@@ -360,6 +360,29 @@ def test_a_bound_below_which_the_series_diverges_is_refused(make, whose):
         run(replace(make(0.6), K=1), t2(), network, steps=2)
 
 
+def test_a_batch_that_is_steeper_than_all_data_is_no_reason_to_refuse():
+    rows = [torch.tensor([3.0, 0.1, 0.1, 0.1])] * 4  # curvatures 9 and 0.01, in the mean 2.26
+
+    def lower(x, y, a):
+        return 0.5 * (a * (y - x)).square().mean()
+
+    def upper(x, y, a):
+        return (y - a).square().mean() + x.square().sum()
+
+    problem = Problem.from_losses(upper, lower, torch.zeros(1), torch.zeros(1), rows, rows, batch=1)
+    network = Dense(lazy_ring(4))
+    told = []
+    for seed in range(4):  # of which some draw the steep row first
+        run(DIAMOND(0.01, 0.01, 1.0, 1.0, K=2, L=2.0), problem, network, steps=1, seed=seed)
+        try:
+            run(DIAMOND(0.01, 0.01, 1.0, 1.0, K=2, L=1.0), problem, network, steps=1, seed=seed)
+        except ValueError as error:
+            told.append(str(error))
+    assert told
+    assert all("L is 1, but the lower loss of agent" in text for text in told)
+    assert all("has curvature 2.26 at the start" in text for text in told)
+
+
 def test_no_step_is_blamed_for_a_lower_level_that_is_not_convex():
     data = [torch.ones(1)] * 4
 
