@@ -70,6 +70,19 @@ EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
 NEW = "src/dsbo/"
 MUTANTS = (
     Mutant(
+        "compiled: one graph for all lengths", NEW + "compiled.py",
+        "self.form, *self.fixed, *shapes", "self.form, *shapes", ("tests/test_ragged.py",),
+    ),
+    Mutant(
+        "named: globals are not told", NEW + "problems/named.py",
+        "_names(loss.__code__) & loss.__globals__.keys()", "set()", ("tests/test_names.py",),
+    ),
+    Mutant(
+        "arguments: the mean of the agents held here", NEW + "arguments.py",
+        "ranks.gather(rows.sum(0, keepdim=True))", "[rows.sum(0, keepdim=True)]",
+        ("tests/test_peers.py",),
+    ),
+    Mutant(
         "ragged: padding taken for data", NEW + "ragged.py", "part[i, :m]", "part[i]",
         ("tests/test_ragged.py",),
     ),
@@ -96,15 +109,16 @@ MUTANTS = (
     ),
     Mutant(
         "arguments: twice the bound on L", NEW + "arguments.py",
-        "if bool(found > 2 * L):", "if bool(found > 4 * L):", ("tests/test_run.py",),
+        "    if high > 2 * L:", "    if high > 4 * L:", ("tests/test_run.py",),
     ),
     Mutant(
         "arguments: half the bound on L", NEW + "arguments.py",
-        "if bool(found > 2 * L):", "if bool(found > L):", ("tests/test_run.py",),
+        "    if high > 2 * L:", "    if high > L:", ("tests/test_run.py",),
     ),
     Mutant(
         "checked: truth values are numbers", NEW + "checked.py",
-        "isinstance(value, bool) or isinstance(number, bool)", "isinstance(number, bool)",
+        'None if isinstance(value, bool) or "bool" in _kind(value) else index(value)',
+        "index(value)",
         ("tests/test_run.py",),
     ),
     Mutant(

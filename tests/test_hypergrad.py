@@ -100,6 +100,10 @@ def test_a_series_that_is_none_is_refused(change):
         Momentum(-1.0, Power(1.0))
 
 
+def mean(rows):
+    return rows.mean(0, keepdim=True)
+
+
 @pytest.mark.parametrize("p", [1, 2, 9, 60])
 @pytest.mark.parametrize("shared", [True, False])
 def test_curvatures_are_found_from_within(p, shared):
@@ -109,7 +113,7 @@ def test_curvatures_are_found_from_within(p, shared):
     A[:, 0, 0] = -3.0  # one that lies apart, as it may at a start that is not convex
     batch = list(problem.lower.full(problem.everyone()))
     batch[2] = A.expand(N, p, p)
-    low, high = curvature(problem.g, *at(problem), batch, shared)
+    low, high = curvature(problem.g, *at(problem), batch, mean if shared else None)
     want = torch.linalg.eigvalsh(A)
     assert (low >= want[:, 0] - 1e-9).all()
     assert (high <= want[:, -1] + 1e-9).all()
@@ -121,5 +125,5 @@ def test_a_space_that_is_used_up_invents_no_curvature():
     _, problem = quadratic(p=6)
     batch = list(problem.lower.full(problem.everyone()))
     batch[2] = 2.5 * torch.eye(6, dtype=torch.float64).expand(N, 6, 6)
-    for found in curvature(problem.g, *at(problem), batch, shared=False):
+    for found in curvature(problem.g, *at(problem), batch, None):
         torch.testing.assert_close(found, torch.full((N,), 2.5, dtype=torch.float64))

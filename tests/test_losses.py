@@ -5,6 +5,8 @@ import torch
 from cases import lazy_ring
 from torch import nn
 from torch.func import functional_call, grad
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.utils.checkpoint import checkpoint
 
 from dsbo import DSOBA, Dense, Problem, run
 
@@ -99,6 +101,24 @@ FUNCTIONS = {
         lambda a, y: torch.fft.fft(a @ y).sum(),
         "real scalar, it returned torch.complex64",
     ),
+    "scatter": (
+        lambda a, y: torch.zeros(ROWS).scatter_(0, torch.arange(ROWS), a @ y).square().mean(),
+        "torch.stack, cat or where",
+    ),
+    "index add": (
+        lambda a, y: torch.zeros(ROWS).index_add_(0, torch.arange(ROWS), a @ y).square().mean(),
+        "torch.stack, cat or where",
+    ),
+    "one hot": (
+        lambda a, y: nn.functional.one_hot((a[:, 0] > 0).long()).sum() * y.sum(),
+        "give num_classes",
+    ),
+    "tensor": (lambda a, y: torch.tensor((a @ y).sum()), "leave torch.tensor"),
+    "checkpoint": (
+        lambda a, y: checkpoint(lambda y: (a @ y).square().mean(), y, use_reentrant=False),
+        "chunk= saves memory",
+    ),
+    "sparse": (lambda a, y: (a.to_sparse() @ y).sum(), "take dense ones"),
     "backward": (lambda a, y: (a @ y).square().mean().backward(), "return the scalar"),
     "gradient": (
         lambda a, y: torch.autograd.grad((a @ y).square().mean(), y)[0].square().mean(),
@@ -113,10 +133,13 @@ MODULES = {
     "lstm": (lambda: Recurrent(nn.LSTM), "nn.GRUCell in a loop"),
     "gru": (lambda: Recurrent(nn.GRU), "nn.GRUCell in a loop"),
     "rnn": (lambda: Recurrent(nn.RNN), "nn.GRUCell in a loop"),
+    "rrelu": (lambda: nn.Sequential(nn.Linear(5, 1), nn.RReLU()), "take LeakyReLU"),
+    "spectral": (lambda: spectral_norm(nn.Linear(5, 1)), "write it by others"),
     "bfloat16": (lambda: nn.Linear(5, 1).bfloat16(), "x0 is torch.float32 but y0 is"),
 }
 
 
+@pytest.mark.filterwarnings("ignore:To copy construct from a tensor")
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_what_cannot_be_mapped_or_differentiated_is_told_with_what_to_write_instead(kind):
     fit, remedy = FUNCTIONS[kind]
@@ -181,11 +204,36 @@ def test_gradients_within_a_loss_and_differences_work():
     run(STEPS, problem.first_order(), Dense(lazy_ring(N)), 2)
 
 
+@pytest.mark.parametrize("which", ["x", "y", "a"])
+def test_a_loss_that_writes_into_what_it_is_called_with_is_refused(which):
+    def fit(x, y, a):
+        {"x": x, "y": y, "a": a}[which].mul_(0.5)
+        return (a @ y).square().mean() + x.square().sum()
+
+    data = [torch.ones(ROWS, 5)] * N
+    with pytest.raises(
+        ValueError, match=r"upper loss writes into what it is called with.*a = a / 2"
+    ):
+        Problem.from_losses(fit, fit, torch.ones(2), torch.ones(5), data, data)
+
+
 class Ours(RuntimeError):
     """An error of the user's."""
 
 
-@pytest.mark.parametrize("error", [KeyError("a"), Ours("a"), RuntimeError("a"), SystemExit(3)])
+PHRASES = "columns must have the same dtype", "no derivative for element Fe", "expected scalar type"
+
+
+class Mine(ValueError):
+    """Another."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("a"), Ours("a"), RuntimeError("a"), SystemExit(3)]
+    + [kind(text) for kind in (ValueError, Mine, RuntimeError, Ours) for text in PHRASES],
+    ids=repr,
+)
 def test_errors_of_ones_own_pass_as_they_are(error):
     def fit(a, y):  # noqa: ARG001
         raise error

@@ -1,5 +1,6 @@
 """Several processes run the same algorithms to the same numbers."""
 
+import re
 import shutil
 from functools import cache, partial
 
@@ -8,7 +9,19 @@ import torch
 from cases import STEPS, equal_to_rounding, lazy_ring, quadratic, tanh_problem
 from test_conformance import CASES, weights
 
-from dsbo import DSOBA, Dense, Peers, PerLevel, Sparse, graphs, mixing, run
+from dsbo import (
+    DIAMOND,
+    DSOBA,
+    Dense,
+    Diverged,
+    GossipDSBO,
+    Peers,
+    PerLevel,
+    Sparse,
+    graphs,
+    mixing,
+    run,
+)
 from dsbo.network import OnePeer, spawn
 from dsbo.network.peers import over_processes
 from dsbo_book.experiments.running import run_study
@@ -154,3 +167,27 @@ def dense_among_others():
 
 def test_all_agents_in_each_of_several_processes_are_refused():
     spawn(dense_among_others, processes=2)
+
+
+def looking_at_curvatures(W):
+    """What is told of a bound that is too small, and of a lower level that is not convex."""
+    told = []
+    _, problem = quadratic(N=N)
+    for method in (
+        DIAMOND(0.1, 0.1, 1.0, 1.0, K=3, L=0.5),
+        GossipDSBO(0.1, 0.1, 0.5, copies=3, L=0.5),
+        DSOBA(0.1, 99.0, 0.1),
+        DIAMOND(0.1, 99.0, 1.0, 1.0, K=3, L=9.0),
+    ):
+        try:
+            run(method, problem, Peers(W), 900)
+        except (ValueError, Diverged) as error:
+            told.append(re.sub(r"\d{4,}", "", str(error)))
+    return told
+
+
+def test_curvatures_are_those_of_all_agents_on_any_number_of_processes():
+    job = partial(looking_at_curvatures, lazy_ring(N))
+    alone = job()
+    assert len(alone) == 4
+    assert spawn(job, 2, timeout=30) == [alone, alone]

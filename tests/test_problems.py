@@ -1,6 +1,7 @@
 """Problems: their solutions, and what they refuse."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -192,6 +193,46 @@ def test_a_module_a_dict_and_a_sequence_are_the_same_problem():
     assert set(problem.unpack(y=finals[0][0])[0].shape) == {1, 2}
 
 
+class Ragged(torch.utils.data.Dataset):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, i):
+        return torch.zeros(i + 1)
+
+
+class Failing(Ragged):
+    def __getitem__(self, i):
+        raise NotImplementedError("mine")
+
+
+class Pair(NamedTuple):
+    a: torch.Tensor
+    c: torch.Tensor
+
+
+def test_shards_keep_their_form():
+    def of_pair(x, y, b):
+        return ((b.a @ y - b.c) ** 2).mean() + (x.exp() * y**2).sum()
+
+    def of_keys(x, y, b):
+        return ((b[0] @ y - b[1]) ** 2).mean() + (x.exp() * y**2).sum()
+
+    pairs = [Pair(*shard) for shard in shards()]
+    numbered = [{0: a, 1: c} for a, c in shards()]
+    swapped = [tuple(part.numpy().astype(">f4") for part in shard) for shard in shards()]
+    made = [
+        ridge_problem(upper=of_pair, lower=of_pair, upper_data=pairs, lower_data=pairs),
+        ridge_problem(upper=of_keys, lower=of_keys, upper_data=numbered, lower_data=numbered),
+        ridge_problem(upper=of_keys, lower=of_keys, upper_data=swapped, lower_data=swapped),
+        ridge_problem(upper=of_keys, lower=of_keys),
+    ]
+    states = [run(DSOBA(0.1, 0.1, 0.1), p, Dense(mixing.average(3)), 5).state for p in made]
+    assert all(torch.equal(state.y, states[-1].y) for state in states)
+    with pytest.raises(NotImplementedError, match="mine"):
+        ridge_problem(lower_data=[Failing()] * 3)
+
+
 BAD = [
     (torch.zeros(3, 4), TypeError, "one entry an agent"),
     (
@@ -204,6 +245,10 @@ BAD = [
     ([(torch.zeros(8, 2), torch.zeros(7))], ValueError, r"have \[8, 7\] rows"),
     ([(torch.zeros(0, 2), torch.zeros(0))], ValueError, "has no rows"),
     ([(np.array(["a"]), np.zeros(8))], TypeError, "holds a ndarray"),
+    ([(np.zeros((8, 2), np.longdouble), np.zeros(8))], TypeError, "holds a ndarray"),
+    ([(), ()], ValueError, "holds no tensors"),
+    ([{}, {}], ValueError, "holds no tensors"),
+    ([Ragged()] * 3, TypeError, r"lower_data\[0\] cannot be stacked: .*the same shape and kind"),
     ([(torch.zeros(8, 2, device="meta"), torch.zeros(8))], TypeError, "holds no numbers"),
     ([(torch.eye(8).to_sparse(), torch.zeros(8))], TypeError, "convert it by .to_dense()"),
     (shards(2), ValueError, "upper_data has 3 agents, lower_data 2"),

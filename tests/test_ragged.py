@@ -67,7 +67,9 @@ def test_a_run_equals_a_loop_over_agents_that_hold_their_own_rows(batch):
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 @pytest.mark.parametrize("batch", [None, 6])
-@pytest.mark.parametrize("how", [{"chunk": 1}, {"chunk": 3}, {"compile": True}])
+@pytest.mark.parametrize(
+    "how", [{"chunk": 1}, {"chunk": 3}, {"compile": True}, {"chunk": 1, "compile": True}]
+)
 def test_chunks_and_compiled_steps_give_the_same(batch, how):
     plain = run(DSOBA(**STEPS), problem(batch), Dense(lazy_ring(4)), 7)
     other = run(DSOBA(**STEPS), problem(batch), Dense(lazy_ring(4)), 7, **how)

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def test_a_checkpoint_of_another_problem_or_a_longer_run_is_refused(tmp_path):
 
 
 def test_what_a_run_counts_cannot_be_measured_over():
-    with pytest.raises(ValueError, match="a metric is called 'step'"):
+    with pytest.raises(ValueError, match="measure calls a number 'step'"):
         run(SMALL, t2(), Dense(lazy_ring(4)), 3, measure=lambda *_: {"step": -1})
 
 
@@ -405,6 +406,143 @@ def test_no_step_is_blamed_for_a_lower_level_that_is_not_convex():
     with pytest.raises(Diverged, match=r"Use a smaller (beta|gamma), the step of") as told:
         run(replace(method, beta=3.0), problem(1.0), network, steps=2000)
     assert "ridge" not in str(told.value)
+
+
+def straight(x, y, a):
+    return (y - x - a).square().mean() + x.square().sum()
+
+
+def own_problem(lower=straight, upper=straight, p=1, **more):
+    data = [torch.ones(2, p) * (i + 1) for i in range(4)]
+    return Problem.from_losses(upper, lower, torch.zeros(p), torch.zeros(p), data, data, **more)
+
+
+def test_a_start_with_a_hessian_that_is_not_finite_is_no_reason_to_refuse():
+    def cone(x, y, a):
+        return straight(x, y, a) + 0.1 * y.norm()  # its curvature at zero is infinite
+
+    method = DIAMOND(0.1, 0.1, 1.0, 1.0, K=3, L=10.0)
+    with pytest.raises(Diverged, match="x is not finite after step 1"):
+        run(method, own_problem(cone), Dense(lazy_ring(4)), 5)
+    assert (
+        "diverged" in sweep([(method, 0)], own_problem(cone), Dense(lazy_ring(4)), 5)[0].provenance
+    )
+    with pytest.raises(Diverged, match="Use a smaller") as told:
+        run(DSOBA(0.1, 9.0, 0.1), own_problem(cone), Dense(lazy_ring(4)), 900)
+    assert "ridge" not in str(told.value)
+
+
+def test_rounding_is_not_taken_for_a_lower_level_that_is_not_convex():
+    rows = [torch.randn(2, 40, generator=torch.Generator().manual_seed(i)) for i in range(4)]
+
+    def flat(x, y, a):
+        return (a @ y - 1).square().mean() + x.sum() ** 2
+
+    problem = Problem.from_losses(flat, flat, torch.zeros(1), torch.zeros(40), rows, rows)
+    with pytest.raises(Diverged) as told:
+        run(DSOBA(0.1, 9.0, 0.1), problem, Dense(lazy_ring(4)), 900)
+    assert "ridge" not in str(told.value)
+
+
+def test_an_own_setting_called_L_is_not_taken_for_a_bound():  # noqa: N802
+    @dataclass(frozen=True)
+    class Own(DSOBA):
+        L: int = 1
+
+    steep = own_problem(lambda x, y, a: 50 * straight(x, y, a))
+    run(Own(0.001, 0.001, 0.001), steep, Dense(lazy_ring(4)), 2)
+
+
+def test_what_ends_a_run_before_its_first_row_has_the_trace(tmp_path):
+    calls = []
+
+    def failing(x, y, a):
+        calls.append(1)
+        if len(calls) > 2:
+            raise KeyError("mine")
+        return straight(x, y, a)
+
+    with pytest.raises(KeyError) as told:
+        run(DIAMOND(0.1, 0.1, 1.0, 1.0, K=3, L=10.0), own_problem(failing), Dense(lazy_ring(4)), 2,
+            checkpoint=tmp_path)  # fmt: skip
+    assert told.value.trace.provenance["algorithm"]["name"] == "DIAMOND"
+
+
+def test_the_curvature_is_looked_at_in_chunks_and_not_counted():
+    most = []
+
+    def seen(x, y, a):
+        most.append(len(torch._C._functorch.get_unwrapped(a)))
+        return straight(x, y, a)
+
+    problem = own_problem(seen)
+    most.clear()
+    method = DIAMOND(0.1, 0.1, 1.0, 1.0, K=3, L=9.0, full_sum=True)
+    trace = run(method, problem, Dense(lazy_ring(4)), 2, chunk=1, measure=lambda *_: {})
+    assert set(most) == {1}
+    assert trace.rows[0]["hvps"] == 0
+    assert trace.rows[1]["hvps"] == method.calls(1, 1)["hvps"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        (lambda t: -0.1 if t > 2 else 0.1, r"beta at t = 3 must be at least 0, got -0.1"),
+        (lambda t: float("nan") if t > 2 else 0.1, r"beta at t = 3 must be finite, got nan"),
+        (lambda t: None if t > 2 else 0.1, r"beta at t = 3 must be a number, got None"),
+    ],
+)
+def test_a_schedule_that_goes_wrong_later_is_told_then(schedule, says):
+    wrong = replace(SMALL, beta=schedule)
+    with pytest.raises((TypeError, ValueError), match=says) as told:
+        small_with(wrong)
+    assert len(told.value.trace.rows) == 4
+    with pytest.raises((TypeError, ValueError), match=says):
+        sweep([(wrong, 0)], t2(), Dense(lazy_ring(4)), 9)
+    with pytest.raises(ValueError, match=r"theta at t = 2 is .* share|is a share in \[0, 1\]"):
+        small_with(replace(SMALL, theta=lambda t: 30.0 if t > 1 else 1.0))
+
+
+def small_with(method):
+    return run(method, t2(), Dense(lazy_ring(4)), 9, every=1)
+
+
+def test_schedules_may_give_any_kind_of_number():
+    plain = small_with(replace(SMALL, beta=0.5)).state
+    for kind in (Fraction, np.float32, np.array, torch.tensor):
+        conformance.equals(
+            small_with(replace(SMALL, beta=lambda _, k=kind: k(0.5))).state, plain, 0
+        )
+
+
+def test_what_is_handed_to_json_is_plain(tmp_path):
+    problem = own_problem(batch=torch.tensor(2)).first_order(np.float32(1e-3), np.True_)
+    run(SMALL, problem, Dense(lazy_ring(4)), 2, checkpoint=tmp_path).save(tmp_path / "a.csv")
+
+
+def test_metrics_are_told_by_name_and_neither_replace_nor_write():
+    def ending(metrics):
+        return run(SMALL, own_problem(metrics=metrics), Dense(lazy_ring(4)), 2)
+
+    for name in ("upper_loss", "consensus_x", "consensus_y"):
+        with pytest.raises(ValueError, match=f"metrics calls a number '{name}'.*rename it"):
+            ending(lambda *_, name=name: {name: 1.0})
+    for value in (None, "a", 1j, torch.zeros(2), [1.0]):
+        with pytest.raises(TypeError, match="the metric 'mine' must be a number, got"):
+            ending(lambda *_, value=value: {"mine": value})
+    with pytest.raises(TypeError, match="metrics must return a dict of numbers, it returned None"):
+        ending(lambda *_: None)
+    with pytest.raises(TypeError, match="metrics must be a function, got"):
+        ending({"a": 1})
+    with pytest.raises(ValueError, match="wrote into the state"):
+        ending(lambda _, x, *__: {"a": float(x.add_(1).sum())})
+    assert np.isnan(ending(lambda *_: {"a": float("nan")})["a"]).all()
+
+
+@pytest.mark.parametrize("runs", [[SMALL], (SMALL, 0), None, 3, [(SMALL, 0, 1)], [(DSOBA, 0)]])
+def test_a_sweep_says_what_its_runs_must_be(runs):
+    with pytest.raises(TypeError, match="runs must be pairs of an algorithm and a seed"):
+        sweep(runs, t2(), Dense(lazy_ring(4)), 2)
 
 
 def test_whatever_measure_raises_passes_and_the_trace_is_kept():

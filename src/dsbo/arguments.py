@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from dsbo import mixing
 from dsbo.algorithms import Algorithm
-from dsbo.algorithms.base import Momenta
+from dsbo.chunked import Chunked
 from dsbo.hypergrad import curvature
 from dsbo.network import Dense, Network, Peers, PerLevel
 from dsbo.network.ranks import ALONE, Ranks, here
@@ -103,35 +104,64 @@ def placed(problem: Problem, device: torch.device | str | None) -> Problem:
 
 
 def curvatures(
-    problem: Problem, draw: Draws, shared: bool, zeta: Any = None
-) -> tuple[Tensor, Tensor]:
-    """Return `curvature` of the lower level at the start, by default of its first batch."""
-    x, y = (row.expand(len(draw.agents), -1) for row in (problem.x0, problem.y0))
-    return curvature(problem.g, x, y, draw.zeta(0) if zeta is None else zeta, shared)
+    problem: Problem, agents: Tensor, zeta: Any, shared: bool, ranks: Ranks, chunk: int | None
+) -> tuple[float, float, int]:
+    """Return the outermost curvatures of the lower level at the start, the same on all ranks.
+
+    Parameters
+    ----------
+    agents, zeta
+        Those held here, and their batches.
+    shared : bool
+        Of the mean of all agents, else the smallest and the largest of any.
+    chunk : int or None
+        As in `run`.
+
+    Returns
+    -------
+    tuple of float, float and int
+        The smallest, the largest, and the agent whose it is.
+    """
+
+    def mean(rows: Tensor) -> Tensor:
+        parts = [part.to(rows) for part in ranks.gather(rows.sum(0, keepdim=True))]
+        return torch.cat(parts).sum(0, keepdim=True) / problem.agents
+
+    g = problem.g if chunk is None else Chunked.of(problem.g, chunk)
+    x, y = (row.expand(len(agents), -1) for row in (problem.x0, problem.y0))
+    found = curvature(g, x, y, zeta, mean if shared else None, products=8)
+    low, high = (list(chain.from_iterable(ranks.gather(part.tolist()))) for part in found)
+    return min(low), max(high), high.index(max(high))
 
 
-def require_bound(algorithm: Algorithm, problem: Problem, draw: Draws) -> None:
+def lowest_curvature(
+    problem: Problem, draw: Draws, shared: bool, ranks: Ranks, chunk: int | None
+) -> float:
+    """Return the smallest curvature of the lower level at the start, 0 if rounding made it."""
+    low, high, _ = curvatures(problem, draw.agents, draw.zeta(0), shared, ranks, chunk)
+    return low if abs(low) > torch.finfo(problem.y0.dtype).eps ** 0.5 * high else 0.0
+
+
+def require_bound(
+    algorithm: Algorithm, problem: Problem, draw: Draws, ranks: Ranks, chunk: int | None
+) -> None:
     """Raise a ValueError if the method's Neumann series diverges at the start, its L is so small.
 
     A batch is looked at first, and only if that is suspicious all data.
     """
-    L, shared = getattr(algorithm, "L", None), not isinstance(algorithm, Momenta)
-    if (
-        L is None
-        or getattr(algorithm, "K", 2) == 1
-        or (shared and len(draw.agents) < problem.agents)
-    ):
+    shared, L = algorithm.inverts == "mean", getattr(algorithm, "L", math.inf)
+    if not algorithm.inverts or getattr(algorithm, "K", 2) == 1:
         return
-
-    _, found = curvatures(problem, draw, shared)
-    if bool(found.max() <= 2 * L):
+    _, high, worst = curvatures(problem, draw.agents, draw.zeta(0), shared, ranks, chunk)
+    if not high > 2 * L:
         return
-    worst = draw.agents if shared else draw.agents[found.argmax()][None]
-    _, found = curvatures(problem, replace(draw, agents=worst), shared, problem.lower.full(worst))
-    if bool(found > 2 * L):
-        whose = "the mean lower loss" if shared else f"the lower loss of agent {int(worst)}"
+    some = draw.agents if shared else draw.agents.new_tensor([worst])
+    every = problem.lower.full(some)
+    _, high, _ = curvatures(problem, some, every, shared, ranks if shared else ALONE, chunk)
+    if high > 2 * L:
+        whose = "the mean lower loss" if shared else f"the lower loss of agent {worst}"
         raise ValueError(
-            f"{type(algorithm).__name__}.L is {L:g}, but {whose} has curvature {float(found):.3g} "
+            f"{type(algorithm).__name__}.L is {L:g}, but {whose} has curvature {high:.3g} "
             "at the start, and where that exceeds 2 L the Neumann series diverges; take an L that "
             "no curvature exceeds"
         )

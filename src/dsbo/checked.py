@@ -6,10 +6,10 @@ Everything that takes a number asks here, so that it is refused in the same word
 from __future__ import annotations
 
 import math
+import re
 from numbers import Real
+from operator import index
 from typing import Any
-
-import numpy as np
 
 
 def whole(value: Any, name: str, least: int = 1) -> int:
@@ -23,19 +23,19 @@ def whole(value: Any, name: str, least: int = 1) -> int:
         If it is less than ``least``, or more than 64 bits hold.
     """
     try:
-        number: int = value.__index__()
-    except (AttributeError, TypeError, ValueError):
-        number = True
-    if isinstance(value, bool) or isinstance(number, bool):
-        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+        number = None if isinstance(value, bool) or "bool" in _kind(value) else index(value)
+    except (RuntimeError, TypeError, ValueError):
+        number = None
+    if number is None:
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
     if not least <= number < 2**63:
         limit = f"at least {least}" if number < least else "below 2**63"
         raise ValueError(f"{name} must be {limit}, got {number}")
     return number
 
 
-def real(value: Any, name: str, least: float = -math.inf) -> float:
-    """Return a finite number as a float.
+def real(value: Any, name: str, least: float = -math.inf, finite: bool = True) -> float:
+    """Return a number as a float, by default a finite one.
 
     Raises
     ------
@@ -44,15 +44,25 @@ def real(value: Any, name: str, least: float = -math.inf) -> float:
     ValueError
         If it is not finite, or less than ``least``.
     """
-    one = getattr(value, "ndim", 1) == 0 and "complex" not in str(value.dtype)
-    if isinstance(value, bool | np.bool_) or not (isinstance(value, Real) or one):
+    if isinstance(value, bool) or not (isinstance(value, Real) or _is_one(value)):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         number = float(value)
-    except (OverflowError, TypeError, ValueError) as error:
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a number, got {value!r}") from error
-    if not math.isfinite(number):
+    if finite and not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}")
     if number < least:
         raise ValueError(f"{name} must be at least {least:g}, got {number:g}")
     return number
+
+
+def _is_one(value: Any) -> bool:
+    """Say whether a value is an array or a tensor of one number."""
+    return getattr(value, "ndim", 1) == 0 and bool(
+        re.search("(^|[.u])(int|float|bfloat)", _kind(value))
+    )
+
+
+def _kind(value: Any) -> str:
+    return str(getattr(value, "dtype", ""))

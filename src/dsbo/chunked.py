@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from dsbo.levels import Level, Pair, Point, Quad
+from dsbo.ragged import Lengths
 
 
 @dataclass(frozen=True)
@@ -113,5 +114,7 @@ def _together(pairs: list[Pair]) -> Pair:
 
 
 def _rows(value: Any, start: int, size: int) -> Any:
+    if isinstance(value, Lengths):
+        return Lengths(value[start : start + size])
     # Copies, because the bits of a product may also depend on where a row starts.
     return value[start : start + size].clone() if isinstance(value, Tensor) else value

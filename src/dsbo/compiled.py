@@ -84,7 +84,8 @@ class CompiledPoint:
     def answer(self, what: str, *vector: Tensor) -> Sequence[Tensor]:
         """Return what the level answers, as a list."""
         v = [part.contiguous() for part in vector]
-        key = what, self.form, *((part.dtype, part.shape) for part in (*self.leaves, *v))
+        shapes = ((part.dtype, part.shape) for part in (*self.leaves, *v))
+        key = what, self.form, *self.fixed, *shapes
         if key not in self.level.graphs:
             self.level.graphs[key] = self._compiled(what, v)
         if self.level.graphs[key] is None:

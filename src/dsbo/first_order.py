@@ -45,8 +45,11 @@ class FirstOrder(Level):
     central: bool = False
 
     def __post_init__(self) -> None:
-        if self.delta is not None and not real(self.delta, "delta") > 0:
-            raise ValueError(f"delta must be positive, got {self.delta}")
+        if self.delta is not None:
+            object.__setattr__(self, "delta", real(self.delta, "delta"))
+            if not self.delta > 0:
+                raise ValueError(f"delta must be positive, got {self.delta}")
+        object.__setattr__(self, "central", bool(self.central))
 
     def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
         """Return each agent's loss, ``[n]``."""

@@ -10,14 +10,17 @@ every agent can, from its own samples: `neumann`.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dsbo.checked import whole
 from dsbo.levels import Level
 
+Mean = Callable[[Tensor], Tensor]
 TOGETHER = 1024
 """Columns of a Hessian that are computed at once, of all agents together."""
 
@@ -46,6 +49,8 @@ def exact(f: Level, g: Level, x: Tensor, y: Tensor, xi: Any, zeta: Any) -> Tenso
     rows = (part[:, None].expand(-1, *y.shape) for part in torch.split(units, some))
     H = torch.cat([point.hess(part).mean(1) for part in rows])
     factor, failed = torch.linalg.cholesky_ex((H + H.mT) / 2)
+    if not H.isfinite().all():
+        raise ValueError("the lower Hessian holds NaN or infinity; look at x, y and the batches")
     if failed:
         smallest = float(torch.linalg.eigvalsh((H + H.mT) / 2).min())
         raise ValueError(
@@ -84,6 +89,7 @@ def cg(
         If a direction of no positive curvature, NaN or infinity is met.
     """
     u_x, u_y = (u.mean(0) for u in f.grad(x, y, xi))
+    steps = whole(steps, "steps")
     z, point = torch.zeros_like(u_y), g.at(x, y, zeta)
     residual = direction = u_y
     squared = residual @ residual
@@ -115,30 +121,31 @@ def cg(
 
 
 def curvature(
-    g: Level, x: Tensor, y: Tensor, zeta: Any, shared: bool, products: int = 12
+    g: Level, x: Tensor, y: Tensor, zeta: Any, mean: Mean | None, products: int = 12
 ) -> tuple[Tensor, Tensor]:
     """Return bounds, from within, of the smallest and the largest eigenvalue of ∇²₂₂g.
 
-    By Lanczos' method: no eigenvalue is invented, and few products suffice for the outermost.
+    By Lanczos' method: no eigenvalue is invented, and few products suffice for the outermost. NaN
+    where the Hessian holds NaN or infinity.
 
     Parameters
     ----------
     g, x, y, zeta
         Lower level, points ``[n, d]`` and ``[n, p]``, batches.
-    shared : bool
-        Of the agents' mean, which gives ``[1]`` each, or of every agent's own, ``[n]``.
+    mean : callable or None
+        Takes rows ``[n, p]`` to their mean ``[1, p]`` over all agents, for a shared lower level;
+        with None every agent's own are returned, ``[n]``.
     products : int
         Hessian products at most.
     """
-    point = g.at(x, y, zeta)
     start = torch.from_numpy(np.random.default_rng(0).standard_normal(y.shape[1])).to(y)
     v, before, beside = start / start.norm(), torch.zeros_like(start), torch.zeros_like(start[:1])
-    rows = 1 if shared else len(y)
+    rows = 1 if mean else len(y)
     v, before, beside = (part.expand(rows, -1) for part in (v, before, beside))
     diagonal, off = list[Tensor](), list[Tensor]()
     for _ in range(min(products, y.shape[1])):
-        found = point.hess(v.expand_as(y))
-        w = (found.mean(0, keepdim=True) if shared else found) - beside * before
+        found = g.hess(x, y, zeta, v.expand_as(y))
+        w = (mean(found) if mean else found) - beside * before
         along = (w * v).sum(1, keepdim=True)
         if diagonal:  # what is left of a space that is used up counts as what was first found
             along = torch.where(beside > 0, along, diagonal[0])
@@ -150,7 +157,10 @@ def curvature(
         v, before = torch.where(beside > 0, w / beside, 0.0), v
     T, sides = (torch.cat(parts, 1).double() for parts in (diagonal, off))
     half = torch.diag_embed(sides[:, :-1], 1)
-    values = torch.linalg.eigvalsh(torch.diag_embed(T) + half + half.mT)
+    T = torch.diag_embed(T) + half + half.mT
+    finite = T.flatten(1).isfinite().all(1)
+    values = torch.linalg.eigvalsh(torch.where(finite[:, None, None], T, 0.0))
+    values[~finite] = torch.nan
     return values[:, 0], values[:, -1]
 
 

@@ -156,7 +156,8 @@ class SecondOrder(Level):
             total = self.losses(at_x, at_y, batch).sum()
             if not total.requires_grad:
                 return False, False
-            found = torch.autograd.grad(total, [*at_x, *at_y], allow_unused=True)
+            with explaining(self.name):
+                found = torch.autograd.grad(total, [*at_x, *at_y], allow_unused=True)
         used = [part is not None for part in found]
         return any(used[: len(at_x)]), any(used[len(at_x) :])
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+
+from dsbo.checked import real
 
 if TYPE_CHECKING:
     from dsbo.algorithms import Algorithm
@@ -23,28 +25,46 @@ def consensus(rows: Tensor) -> float:
     return float((rows - rows.mean(0)).square().sum(1).mean())
 
 
-def row(counted: Mapping[str, Any], found: Any) -> dict[str, Any]:
-    """Return a row of what a run counted and what a ``measure`` found, as plain numbers.
+def row(
+    counted: Mapping[str, Any],
+    measure: Callable[[Algorithm, Problem, Any], Any],
+    algorithm: Algorithm,
+    problem: Problem,
+    state: Any,
+) -> dict[str, Any]:
+    """Return a row of what a run counted and what a ``measure`` finds, as plain numbers.
 
     Raises
     ------
     TypeError, ValueError
-        If ``measure`` gave no dict, or one with a name that a run uses.
+        If ``measure`` gives no dict, one with a name that a run uses, something that is no number,
+        or writes into the state.
     """
+    before = [part._version for part in state]
+    told = joined(counted, measure(algorithm, problem, state), "measure")
+    if before != [part._version for part in state]:
+        raise ValueError("measure wrote into the state of the run; let it work on a clone()")
+    return {
+        k: v if k in counted else real(v, f"the metric {k!r}", finite=False)
+        for k, v in told.items()
+    }
+
+
+def joined(known: Mapping[str, Any], found: Any, who: str) -> dict[str, Any]:
+    """Return what is known and what somebody found, or say that a name is taken."""
     if not isinstance(found, Mapping):
-        raise TypeError(f"measure must return a dict of numbers, it returned {found!r}")
-    if taken := counted.keys() & found.keys():
-        raise ValueError(f"a metric is called {taken.pop()!r}, as what a run counts is")
-    return {**counted, **{name: float(value) for name, value in found.items()}}
+        raise TypeError(f"{who} must return a dict of numbers, it returned {found!r}")
+    if taken := known.keys() & found.keys():
+        raise ValueError(f"{who} calls a number {taken.pop()!r}, as a run does; rename it")
+    return {**known, **found}
 
 
 def measure(algorithm: Algorithm, problem: Problem, state: State) -> dict[str, float]:
     """Return the upper loss, the problem's own metrics and the consensus of mixed variables."""
     where = state.x, state.y, algorithm.shared_lower
     found = {"upper_loss": problem.upper_loss(*where)}
-    if problem.metrics is not None:
-        found |= problem.metrics(problem, *where)
-    found["consensus_x"] = consensus(state.x)
+    own = {} if problem.metrics is None else problem.metrics(problem, *where)
+    spread = {"consensus_x": consensus(state.x)}
     if algorithm.shared_lower:
-        found["consensus_y"] = consensus(state.y)
-    return found
+        spread["consensus_y"] = consensus(state.y)
+    return joined(joined(found, own, "metrics"), spread, "metrics")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten
 
+from dsbo.ragged import Lengths
 from dsbo.schedules import Constant
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def _digest(tree: Any) -> str:
             digest.update(
                 part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
             )
+        elif isinstance(part, Lengths):
+            digest.update(repr(part).encode())
     return digest.hexdigest()
 
 

@@ -12,6 +12,12 @@ from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 
+class Lengths(tuple[int, ...]):
+    """How many rows each agent has: numbers, which a compiled graph holds, and no tensor."""
+
+    __slots__ = ()
+
+
 class Ragged(NamedTuple):
     """A batch of some rows of each agent, more of one than of another.
 
@@ -19,17 +25,17 @@ class Ragged(NamedTuple):
     ----------
     filled : tree of Tensor
         ``[n, M, …]``, where M is the most rows; what is behind an agent's own is not looked at.
-    rows : Tensor
-        How many each agent has, ``[n]``.
+    rows : Lengths
+        How many each agent has.
     """
 
     filled: Any
-    rows: Tensor
+    rows: Lengths
 
     def mapped(self, loss: Callable[..., Tensor], *trees: Any) -> Tensor:
         """Return ``loss(*trees[i], own rows)`` of each agent, ``[n]``; as many rows, at once."""
         groups: dict[int, list[int]] = {}
-        for i, m in enumerate(self.rows.tolist()):
+        for i, m in enumerate(self.rows):
             groups.setdefault(m, []).append(i)
         found = []
         for m, agents in groups.items():

@@ -6,6 +6,7 @@ Its texts say what it could not do, not what to write instead.
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,12 +21,25 @@ REMEDIES = {
     "use torch.where, clamp or torch.maximum",
     ("Batch norm got a batched tensor",): "updates the running statistics of a BatchNorm, so it is "
     "not a pure function; take track_running_stats=False, GroupNorm or LayerNorm, or .eval()",
-    ("Batching rule not implemented",): "uses an operation that is not mapped over agents; for "
+    ("aten::lstm", "aten::gru", "aten::rnn_"): "uses layers that are not mapped over agents; for "
     "nn.RNN and nn.GRU take nn.RNNCell and nn.GRUCell in a loop, an LSTM needs gates of nn.Linear",
+    ("aten::rrelu",): "uses RReLU, which draws random numbers; take LeakyReLU",
+    ("Batching rule not implemented", "do not yet support aten"): "uses an operation that is not "
+    "mapped over agents; write it by others, or take it out of the loss",
     ("dynamic shape",): "makes a tensor whose size depends on values (a mask as index, nonzero, "
     "unique); weight the terms by torch.where(mask, terms, 0) instead",
-    ("inplace arithmetic", "doesn't match the broadcast shape"): "writes into a tensor that it "
-    "made; build that one by torch.stack, cat or where",
+    (
+        "is not possible because there exists",
+        "doesn't match the broadcast shape",
+        "leaf Variable",
+    ): "writes into a tensor in place; build a new one by torch.stack, cat or where",
+    ("Can't detach views",): "makes a tensor of a tensor, which ends differentiation; leave "
+    "torch.tensor(…) out",
+    ("escaped from inside a function",): "keeps a tensor of one call for another, as checkpoint() "
+    "of PyTorch does; leave that out, chunk= saves memory",
+    ("one_hot",): "uses one_hot, which looks at values; give num_classes",
+    ("Jitted modules",): "calls a scripted module; use the module that it was made of",
+    ("for sparse tensors", "SparseCPU"): "makes sparse tensors; take dense ones (sparse=False)",
     ("must only return Tensors",): "must return one tensor, a scalar",
     ("backward() called inside",): "calls backward(); return the scalar, which is differentiated "
     "here",
@@ -53,8 +67,19 @@ def explaining(name: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        for words, remedy in REMEDIES.items():
+        for words, remedy in () if _is_the_users(error) else REMEDIES.items():
             if any(word in str(error) for word in words):
                 said = str(error).splitlines()[0]
                 raise ValueError(f"the {name} loss {remedy}. PyTorch says: {said}") from error
         raise
+
+
+def _is_the_users(error: Exception) -> bool:
+    """Say whether an error was raised by a statement outside PyTorch, whatever its text."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if type(error) not in (RuntimeError, NotImplementedError, ValueError) or trace is None:
+        return True
+    raised = trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raised and not trace.tb_frame.f_globals.get("__name__", "").startswith("torch.")

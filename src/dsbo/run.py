@@ -19,7 +19,7 @@ from tqdm import tqdm
 from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import agree, curvatures, fitting, placed, require_bound, require_told
+from dsbo.arguments import agree, fitting, lowest_curvature, placed, require_bound, require_told
 from dsbo.checked import whole
 from dsbo.checkpoint import Checkpoint, Keeper
 from dsbo.chunked import Chunked
@@ -153,11 +153,12 @@ def run(
         bar.update(going.now.t)
         if "compiling" in going.trace.provenance:
             bar.set_postfix_str(f"compiled in {going.trace.provenance['compiling']:.1f} s")
-        if not going.now.t:
-            require_bound(algorithm, problem, going.world.draw)
         try:
+            if not going.now.t:
+                require_bound(algorithm, problem, going.world.draw, ranks, chunk)
             going.note(every, steps)
             while going.now.t < steps:
+                algorithm.require_steps(going.now.t)
                 going.advance()
                 going.note(every, steps)
                 bar.update()
@@ -190,7 +191,7 @@ class _Run:
         keep_freed_memory()
         self.algorithm, self.problem, self.measure = algorithm, problem, measure
         self.ranks, held = network.x.ranks, network.x.held
-        self.trace, self.slow = Trace(), set[int]()
+        self.trace, self.slow, self.chunk = Trace(), set[int](), chunk
         # The same bits on any number of processes are promised on the CPU alone.
         if not (all(part.batched for part in network) or problem.x0.is_cuda):
             chunk = 1
@@ -231,9 +232,10 @@ class _Run:
         bad = self.ranks.maximum(0 if all(finite) else len(finite) - finite.index(False))
         if bad:
             self.trace.state = self.whole()
-            name = state._fields[-bad]
-            low, _ = curvatures(self.problem, self.world.draw, self.algorithm.shared_lower)
-            raise Diverged(self.algorithm, self.now.t + 1, name, self.trace, float(low.min()))
+            shared = self.algorithm.shared_lower
+            known = self.problem, self.world.draw, shared, self.ranks, self.chunk
+            low, name = lowest_curvature(*known), state._fields[-bad]
+            raise Diverged(self.algorithm, self.now.t + 1, name, self.trace, low)
         self.now = self.now.after(state, self.sent, self.calls, time.perf_counter() - started, busy)
 
     def whole(self) -> Any:
@@ -250,7 +252,7 @@ class _Run:
         row, state = self.now.row, self.whole()
 
         def measured() -> dict[str, Any]:
-            return metrics.row(row, self.measure(self.algorithm, self.problem, state))
+            return metrics.row(row, self.measure, self.algorithm, self.problem, state)
 
         rows.append(self.ranks.broadcast(measured))
 

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from torch import Tensor
+
 from dsbo.checked import real
 
 
@@ -102,7 +104,8 @@ def at(step: float | Schedule, t: int) -> float:
     >>> at(Power(0.5), 3)
     0.25
     """
-    return step(t) if callable(step) else step
+    value = step(t) if callable(step) else step
+    return value if isinstance(value, Tensor) else float(value)  # a sweep's steps are tensors
 
 
 def as_schedule(value: float | Schedule, name: str = "step size") -> Schedule:
@@ -116,7 +119,6 @@ def as_schedule(value: float | Schedule, name: str = "step size") -> Schedule:
         If a number is negative, infinite or NaN.
     """
     if callable(value):
-        real(value(0), f"{name} at t = 0", least=0)
         return value
     return Constant(real(value, f"{name}, if it is no schedule such as Power(0.1),", least=0))
 

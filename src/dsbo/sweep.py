@@ -76,7 +76,7 @@ def sweep(
     >>> [len(trace.rows) for trace in sweep(both, problem, steps=5)]
     [6, 6]
     """
-    runs = [(algorithm, whole(seed, "seed", least=0)) for algorithm, seed in runs]
+    runs = [(algorithm, whole(seed, "seed", least=0)) for algorithm, seed in _pairs(runs)]
     steps = whole(steps, "steps")
     every = max(1, steps // ROWS) if every is None else whole(every, "every")
     swept = Swept(tuple(algorithm for algorithm, _ in runs), problem.agents)
@@ -94,7 +94,8 @@ def sweep(
     keep_freed_memory()
     going = _Sweep(swept, [seed for _, seed in runs], problem, fitted, every, measure, compile)
     with torch.no_grad():
-        require_bound(first, problem, going.draws)
+        first_draws = Draws(runs[0][1], problem.everyone(), problem.upper, problem.lower)
+        require_bound(first, problem, first_draws, fitted.x.ranks, None)
     told = provenance.environment(problem.x0.device) | provenance.printed(fitted)
     for trace in going.traces:
         trace.provenance |= told | {"steps": steps}
@@ -107,6 +108,7 @@ def sweep(
         with bar, torch.no_grad():
             going.note()
             while going.t < steps and going.alive:
+                swept.require_steps(going.t)
                 going.advance()
                 if going.t % every == 0 or going.t == steps:
                     going.note()
@@ -142,6 +144,11 @@ class Swept:
         """Return what each schedule says of iteration t, a number for each run."""
         return list(zip(*(algorithm.steps(t) for algorithm in self.algorithms), strict=True))
 
+    def require_steps(self, t: int) -> None:
+        """Raise a TypeError or ValueError if a step of a run is none."""
+        for algorithm in self.algorithms:
+            algorithm.require_steps(t)
+
     def with_steps(self, values: Sequence[Tensor]) -> Algorithm:
         """Return the method with these tensors ``[R]`` as its steps, a row for each agent's run."""
         rows = [value.repeat(self.agents)[:, None] for value in values]
@@ -151,6 +158,19 @@ class Swept:
         """Return the State of iteration t + 1."""
         values = [state.x.new_tensor(rows) for rows in self.steps(t)]
         return self.with_steps(values).step(t, state, world)
+
+
+def _pairs(runs: Any) -> list[tuple[Algorithm, Any]]:
+    """Return what should be pairs, or say what is none."""
+    pairs = list(runs) if isinstance(runs, Iterable) else [runs]
+    for pair in pairs:
+        if not (
+            isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], Algorithm)
+        ):
+            raise TypeError(
+                f"runs must be pairs of an algorithm and a seed, as [(DSOBA(…), 0)], got {pair!r}"
+            )
+    return [(algorithm, seed) for algorithm, seed in pairs]
 
 
 def _differs(one: Algorithm, other: Algorithm) -> str | None:
@@ -248,8 +268,9 @@ class _Sweep:
         for r in self.alive:
             state, algorithm = self.of(self.state, r), self.swept.algorithms[r]
             own = self.oracles | {"hvps": self.oracles["hvps"] - self.less[r]}
-            found = self.measure(algorithm, self.problem, state)
-            self.traces[r].rows.append(metrics.row(shared | own | sent, found))
+            row = shared | own | sent
+            row = metrics.row(row, self.measure, algorithm, self.problem, state)
+            self.traces[r].rows.append(row)
 
     def _drop(self, finite: Tensor, names: Sequence[str]) -> None:
         """End the runs that have just diverged."""

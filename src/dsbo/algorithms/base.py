@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dsbo.checked import real, whole
 from dsbo.hypergrad import Chain, neumann
-from dsbo.schedules import Constant, Schedule, as_schedule, at
+from dsbo.schedules import Constant, Momentum, Power, Schedule, as_schedule, at
 from dsbo.world import World
 
 Upper = Annotated[Tensor, "[n, d]"]
@@ -102,6 +102,8 @@ class Algorithm:
     """True if all agents share one lower variable, False if each has its own."""
     centralised: ClassVar[bool] = False
     """True if mixing must be exact averaging."""
+    inverts: ClassVar[str] = ""
+    """Whose Hessian a Neumann series with the bound L inverts: "own", "mean", or nobody's."""
 
     def __init_subclass__(cls) -> None:
         if "cost" in vars(cls) and cls.__doc__:
@@ -111,18 +113,33 @@ class Algorithm:
     def __post_init__(self) -> None:
         for name in self.schedules:
             told = f"{type(self).__name__}.{name}"
-            value = as_schedule(getattr(self, name), told)
-            if name in self.shares and isinstance(value, Constant) and value.value > 1:
-                raise ValueError(f"{told} is a share in [0, 1], got {value.value}; give at most 1")
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, as_schedule(getattr(self, name), told))
+        self.require_steps(0)
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if setting.type in (bool, "bool") and not isinstance(value, bool):
+                name = f"{type(self).__name__}.{setting.name}"
+                raise TypeError(f"{name} must be True or False, got {value!r}")
 
     @property
     def schedules(self) -> list[str]:
         """The names of the settings that are schedules."""
         kinds = {setting.name: str(setting.type) for setting in fields(self)}
         return [
-            k for k, kind in kinds.items() if "Schedule" in kind and getattr(self, k) is not None
+            k
+            for k, kind in kinds.items()
+            if "Schedule" in kind and not ("None" in kind and getattr(self, k) is None)
         ]
+
+    def require_steps(self, t: int) -> None:
+        """Raise a TypeError or ValueError if a step of iteration t is none."""
+        for name in self.schedules:
+            schedule, told = getattr(self, name), f"{type(self).__name__}.{name}"
+            if t and type(schedule) in (Constant, Power, Momentum):
+                continue  # they do not grow, and are numbers
+            value = real(schedule(t), f"{told} at t = {t}", least=0)
+            if name in self.shares and value > 1:
+                raise ValueError(f"{told} is a share in [0, 1], got {value}; give at most 1")
 
     def steps(self, t: int) -> list[float]:
         """Return what each schedule says of iteration t."""
@@ -230,6 +247,7 @@ class Momenta(Algorithm):
     full_sum: bool = False
 
     shares: ClassVar[tuple[str, ...]] = ("eta", "gamma")
+    inverts: ClassVar[str] = "own"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
 from dsbo.checked import real
 from dsbo.first_order import FirstOrder
@@ -120,6 +120,11 @@ class Problem:
         Problem(agents=2, d=1, p=1)
         """
         ridge = real(ridge, "ridge", least=0)
+        for what, value in (("upper", upper), ("lower", lower), ("metrics", metrics)):
+            if not callable(value) and (what != "metrics" or value is not None):
+                raise TypeError(f"{what} must be a function, got {value!r}")
+        if not isinstance(name, str | None):
+            raise TypeError(f"name must be a text, got {name!r}")
         x_row, x_layout = flatten(x0, "x0")
         y_row, y_layout = flatten(y0, "y0")
         if x_row.dtype != y_row.dtype:
@@ -145,7 +150,16 @@ class Problem:
             SecondOrder(lower, x_layout, y_layout, "lower", ridge=ridge),
         )
         losses = name or [told(upper), told(lower)]
-        settings = {"name": "from_losses", "losses": losses, "batch": batch, "ridge": ridge}
+        settings = {
+            "name": "from_losses",
+            "losses": losses,
+            "batch": samplers[0].size,
+            "ridge": ridge,
+            "forms": [
+                str((layout.keys, *map(list, layout.shapes))) for layout in (x_layout, y_layout)
+            ]
+            + [str(sampler.form) for sampler in samplers],
+        }
         problem = Problem(*levels, x_row, y_row, agents, *samplers, settings, metrics)
         problem._try_losses(*levels)
         return problem
@@ -165,8 +179,9 @@ class Problem:
 
         See `FirstOrder` for the arguments.
         """
-        settings = self.settings | {"first_order": {"delta": delta, "central": central}}
-        return self._with(g=FirstOrder(self.g, delta, central), settings=settings)
+        g = FirstOrder(self.g, delta, central)
+        settings = self.settings | {"first_order": {"delta": g.delta, "central": g.central}}
+        return self._with(g=g, settings=settings)
 
     def to(self, device: torch.device | str) -> Self:
         """Return the problem with its starts and data on ``device``."""
@@ -247,16 +262,22 @@ class Problem:
             raise ValueError(
                 "losses are differentiated; make and run problems outside torch.inference_mode()"
             )
-        x, y, one = self.x0[None], self.y0[None], self.everyone()[:1]
+        x, y, one = self.x0[None].clone(), self.y0[None].clone(), self.everyone()[:1]
         for name, level, sampler in (("upper", f, self.upper), ("lower", g, self.lower)):
-            batch = sampler.full(one)
+            handed = x, y, batch = x, y, sampler.full(one)
+            before = [part._version for part in tree_leaves(handed) if isinstance(part, Tensor)]
             try:
                 value = level.value(x, y, batch)
             except Exception as error:
-                handed = level.x_layout.split(x), level.y_layout.split(y), batch
-                kinds = tree_map(lambda part: f"{part.dtype} {list(part.shape[1:])}", handed)
+                trees = level.x_layout.split(x), level.y_layout.split(y), batch
+                kinds = tree_map_only(Tensor, lambda p: f"{p.dtype} {list(p.shape[1:])}", trees)
                 error.add_note(f"The {name} loss was tried on agent 0's x, y and data: {kinds}")
                 raise
+            if before != [p._version for p in tree_leaves(handed) if isinstance(p, Tensor)]:
+                raise ValueError(
+                    f"the {name} loss writes into what it is called with, as a /= 2 does; write "
+                    "a = a / 2"
+                )
             if not isinstance(value, Tensor):
                 raise ValueError(f"the {name} loss must return one tensor, a scalar, not several")
             if value.is_complex() or value.shape != (1,):

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from dsbo.checked import whole
 from dsbo.keys import Randoms
 from dsbo.problems.shards import Form, Shard, opened
-from dsbo.ragged import Ragged
+from dsbo.ragged import Lengths, Ragged
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Minibatch:
     size : int or None
         Rows in a batch; None takes all m rows every time, so that nothing is random.
     form : tuple of str or None
-        What the loss is handed: a dict with these names, a tuple for (), a tensor for None.
+        What the loss is handed: a dict with these keys, a tuple for (), a tensor for None.
     lengths : Tensor or None
         How many rows are an agent's own, ``[N]``, where agents have different numbers of them.
     """
@@ -60,7 +60,9 @@ class Minibatch:
         """Return all rows ``[n, m, …]`` of the agents."""
         everyone = torch.equal(agents, torch.arange(len(self.data[0]), device=agents.device))
         whole = self._hand_over(tuple(p if everyone else p[agents] for p in self.data))
-        return whole if self.lengths is None else Ragged(whole, self.lengths[agents])
+        return (
+            whole if self.lengths is None else Ragged(whole, Lengths(self.lengths[agents].tolist()))
+        )
 
     def to(self, device: torch.device) -> Minibatch:
         """Return the sampler with its data on ``device``."""
@@ -71,6 +73,8 @@ class Minibatch:
     def _hand_over(self, parts: tuple[Tensor, ...]) -> Any:
         if self.form is None:
             return parts[0]
+        if isinstance(self.form, type):
+            return self.form(*parts)
         return dict(zip(self.form, parts, strict=True)) if self.form else parts
 
 

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
 
 Shard = Any
 """One agent's data: a tensor, a NumPy array, a tuple or dict of them, or a map-style Dataset."""
-Form = tuple[str, ...] | None
-"""The names of a dict's tensors, none for those of a tuple, None for a tensor by itself."""
+Form = tuple[Any, ...] | type | None
+"""A dict's keys, none for a tuple, a named tuple's class, None for a tensor by itself."""
 
 
 def opened(shard: Shard, name: str, device: torch.device) -> tuple[tuple[Tensor, ...], Form]:
@@ -36,9 +36,10 @@ def opened(shard: Shard, name: str, device: torch.device) -> tuple[tuple[Tensor,
         return (_tensor(shard, name, device),), None
     if isinstance(shard, Mapping):
         parts = tuple(_tensor(part, f"{name}[{key!r}]", device) for key, part in shard.items())
-        return parts, tuple(map(str, shard))
+        return _some(parts, name), tuple(shard)
     if isinstance(shard, Sequence) and not isinstance(shard, str):
-        return tuple(_tensor(part, name, device) for part in shard), ()
+        parts = tuple(_tensor(part, name, device) for part in shard)
+        return _some(parts, name), type(shard) if hasattr(shard, "_fields") else ()
     raise TypeError(
         f"{name} is a {type(shard).__name__}; give a tensor, a NumPy array, a tuple or dict of "
         "them, or a data set with a length"
@@ -47,20 +48,33 @@ def opened(shard: Shard, name: str, device: torch.device) -> tuple[tuple[Tensor,
 
 def _collated(dataset: Dataset[Any], name: str, device: torch.device) -> Any:
     try:
-        items = [dataset[i] for i in range(len(dataset))]  # type: ignore[arg-type]
+        length = len(dataset)  # type: ignore[arg-type]
     except (TypeError, NotImplementedError) as error:
         raise TypeError(
             f"{name} is a {type(dataset).__name__} without a length; collect its samples in tensors"
         ) from error
-    with device:
-        return default_collate(items)
+    items = [dataset[i] for i in range(length)]
+    try:
+        with device:
+            return default_collate(items)
+    except (RuntimeError, TypeError) as error:
+        said = str(error).splitlines()[0]
+        raise TypeError(
+            f"the samples of {name} cannot be stacked: {said}. Give each the same shape and kind"
+        ) from error
+
+
+def _some(parts: tuple[Tensor, ...], name: str) -> tuple[Tensor, ...]:
+    if not parts:
+        raise ValueError(f"{name} holds no tensors; give at least one")
+    return parts
 
 
 def _tensor(part: Any, name: str, device: torch.device) -> Tensor:
-    if isinstance(part, np.ndarray) and part.dtype.kind in "biuf":
-        return torch.tensor(part, device=device)
+    if isinstance(part, np.ndarray) and part.dtype.kind in "biuf" and part.dtype.itemsize <= 8:
+        return torch.tensor(part.astype(part.dtype.newbyteorder("=")), device=device)
     if not isinstance(part, Tensor):
-        raise TypeError(f"{name} holds a {type(part).__name__}; convert it to a tensor")
+        raise TypeError(f"{name} holds a {type(part).__name__}; convert it to a tensor of numbers")
     if part.layout != torch.strided:
         raise TypeError(f"{name} is a {part.layout} tensor; convert it by .to_dense()")
     if part.is_meta:

@@ -72,6 +72,7 @@ class GossipDSBO(Algorithm):
     title: ClassVar[str] = "Gossip-DSBO"
     source: ClassVar[str] = "Yang, Zhang and Wang 2022"
     colour: ClassVar[str] = "#999999"
+    inverts: ClassVar[str] = "mean"
     cost: ClassVar[Cost] = Cost("2*d + 2*p + d*p + copies*p*p", jvps="p", hvps="copies*p")
 
     def __post_init__(self) -> None:
