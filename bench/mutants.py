@@ -67,35 +67,34 @@ RANKS = "src/dsbo/network/ranks.py"
 RUN = "src/dsbo/run.py"
 SAME_BITS = PEERS + "processes_give_the_same_bits_as_none"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
-NEW = "src/dsbo/"
 MUTANTS = (
     Mutant(
-        "compiled: one graph for all lengths", NEW + "compiled.py",
+        "compiled: one graph for all lengths", "src/dsbo/compiled.py",
         "self.form, *self.fixed, *shapes", "self.form, *shapes", ("tests/test_ragged.py",),
     ),
     Mutant(
-        "named: globals are not told", NEW + "problems/named.py",
+        "named: globals are not told", "src/dsbo/problems/named.py",
         "_names(loss.__code__) & loss.__globals__.keys()", "set()", ("tests/test_names.py",),
     ),
     Mutant(
-        "arguments: the mean of the agents held here", NEW + "arguments.py",
+        "arguments: the mean of the agents held here", "src/dsbo/arguments.py",
         "ranks.gather(rows.sum(0, keepdim=True))", "[rows.sum(0, keepdim=True)]",
         ("tests/test_peers.py",),
     ),
     Mutant(
-        "ragged: padding taken for data", NEW + "ragged.py", "part[i, :m]", "part[i]",
+        "ragged: padding taken for data", "src/dsbo/ragged.py", "part[i, :m]", "part[i]",
         ("tests/test_ragged.py",),
     ),
     Mutant(
-        "ragged: agents in the order of their lengths", NEW + "ragged.py",
+        "ragged: agents in the order of their lengths", "src/dsbo/ragged.py",
         "torch.cat(found)[order.tolist()]", "torch.cat(found)", ("tests/test_ragged.py",),
     ),
     Mutant(
-        "samplers: draws from the rows of the longest", NEW + "problems/samplers.py",
+        "samplers: draws from the rows of the longest", "src/dsbo/problems/samplers.py",
         "own = m if self.lengths is None else", "own = m if True else", ("tests/test_ragged.py",),
     ),
     Mutant(
-        "keys: a bound of one takes a word", NEW + "keys.py",
+        "keys: a bound of one takes a word", "src/dsbo/keys.py",
         "again |= (bounds == 1) & (bounds.max() > 1)", "again |= bounds < 1",
         ("tests/test_keys.py",),
     ),
@@ -108,30 +107,30 @@ MUTANTS = (
         "torch.where(beside > 0, along, diagonal[0])", "along", (HYPERGRAD,),
     ),
     Mutant(
-        "arguments: twice the bound on L", NEW + "arguments.py",
+        "arguments: twice the bound on L", "src/dsbo/arguments.py",
         "    if high > 2 * L:", "    if high > 4 * L:", ("tests/test_run.py",),
     ),
     Mutant(
-        "arguments: half the bound on L", NEW + "arguments.py",
+        "arguments: half the bound on L", "src/dsbo/arguments.py",
         "    if high > 2 * L:", "    if high > L:", ("tests/test_run.py",),
     ),
     Mutant(
-        "checked: truth values are numbers", NEW + "checked.py",
+        "checked: truth values are numbers", "src/dsbo/checked.py",
         'None if isinstance(value, bool) or "bool" in _kind(value) else index(value)',
         "index(value)",
         ("tests/test_run.py",),
     ),
     Mutant(
-        "checkpoint: the seal does not know what is beside the tensors", NEW + "checkpoint.py",
+        "checkpoint: the seal does not know what is beside the tensors", "src/dsbo/checkpoint.py",
         "hashlib.sha256(body.encode())", "hashlib.sha256()", ("tests/test_formats.py",),
     ),
     Mutant(
-        "trace: the seal does not know the provenance", NEW + "trace.py",
+        "trace: the seal does not know the provenance", "src/dsbo/trace.py",
         "hashlib.sha256(told.encode())", "hashlib.sha256(told.partition(chr(10))[2].encode())",
         ("tests/test_trace.py",),
     ),
     Mutant(
-        "trace: files that all may read", NEW + "trace.py", "O_EXCL, 0o666)", "O_EXCL, 0o444)",
+        "trace: files that all may read", "src/dsbo/trace.py", "O_EXCL, 0o666)", "O_EXCL, 0o444)",
         ("tests/test_trace.py",),
     ),
     Mutant(
@@ -139,7 +138,7 @@ MUTANTS = (
         "set_fastpath_enabled(fast)", "set_fastpath_enabled(False)", ("tests/test_losses.py",),
     ),
     Mutant(
-        "remedies: the cause is not kept", NEW + "remedies.py", "from error", "from None",
+        "remedies: the cause is not kept", "src/dsbo/remedies.py", "from error", "from None",
         ("tests/test_losses.py",),
     ),
     Mutant(

@@ -151,6 +151,16 @@ def test_names_and_shapes_belong_to_a_problem():
     assert problem("ac", (2, 3)) != problem("ac", (3, 2))
 
 
+def test_what_a_loss_does_not_use_is_not_told(monkeypatch):
+    def loss(x, y, a):
+        return (y - a).square().mean() * a.size(0) + x.sum()
+
+    before = told(loss)
+    monkeypatch.setitem(globals(), "size", 6)
+    monkeypatch.setitem(globals(), "WEIGHT", 0.2)
+    assert told(loss) == before
+
+
 def test_another_process_tells_the_same():
     here = [told(way(np.float32(0.1))) for way in (*WAYS, by_module)]
     code = (

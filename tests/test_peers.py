@@ -17,6 +17,7 @@ from dsbo import (
     GossipDSBO,
     Peers,
     PerLevel,
+    Problem,
     Sparse,
     graphs,
     mixing,
@@ -167,6 +168,27 @@ def dense_among_others():
 
 def test_all_agents_in_each_of_several_processes_are_refused():
     spawn(dense_among_others, processes=2)
+
+
+def uneven(batch):
+    def fit(x, y, batch):
+        a, c = batch
+        return (torch.tanh(a @ y) - c).square().mean() + (x.exp() * y.square()).sum()
+
+    g = torch.Generator().manual_seed(0)
+    real = {"generator": g, "dtype": torch.float64}
+    data = [(torch.randn(m, 3, **real), torch.randn(m, **real)) for m in (4, 1, 6, 4, 2)]
+    start = torch.zeros(3, dtype=torch.float64)
+    problem = Problem.from_losses(fit, fit, start, start, data, data[::-1], batch)
+    return {
+        "uneven": outcome(run(DSOBA(**STEPS), problem, Peers(lazy_ring(N)), 9, seed=3, every=3))
+    }
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_agents_with_different_numbers_of_rows_have_the_same_bits_on_processes(batch):
+    job = partial(uneven, batch)
+    bitwise(spawn(job, 2, timeout=30)[0], job())
 
 
 def looking_at_curvatures(W):

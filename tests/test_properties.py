@@ -30,8 +30,8 @@ RAW = re.compile(
     r"|inhomogeneous|must be real number|cannot convert|too large to convert"
 )
 REMEDY = re.compile(
-    r"\b(must|need|needs|give|take|use|convert|pass|make|build|add|clean|move|remove|start|check"
-    r"|load|choose|resume|pip|trim|got|write|run|leave)\b|>= |> 0",
+    r"\b(must|need|needs|give|take|use|convert|pass|make|build|add|clean|move|remove|check"
+    r"|load|choose|resume|pip|trim|leave)\b|>= |> 0",
     re.IGNORECASE,
 )
 ODD = st.sampled_from(

@@ -163,7 +163,7 @@ def test_a_checkpoint_of_another_problem_or_a_longer_run_is_refused(tmp_path):
 
 
 def test_what_a_run_counts_cannot_be_measured_over():
-    with pytest.raises(ValueError, match="measure calls a number 'step'"):
+    with pytest.raises(ValueError, match="a metric is called 'step'"):
         run(SMALL, t2(), Dense(lazy_ring(4)), 3, measure=lambda *_: {"step": -1})
 
 
@@ -453,19 +453,33 @@ def test_an_own_setting_called_L_is_not_taken_for_a_bound():  # noqa: N802
     run(Own(0.001, 0.001, 0.001), steep, Dense(lazy_ring(4)), 2)
 
 
-def test_what_ends_a_run_before_its_first_row_has_the_trace(tmp_path):
-    calls = []
+def test_a_bound_that_is_refused_leaves_no_checkpoint(tmp_path):
+    def steep(x, y, a):
+        return 50 * straight(x, y, a)
 
-    def failing(x, y, a):
-        calls.append(1)
-        if len(calls) > 2:
-            raise KeyError("mine")
-        return straight(x, y, a)
+    method = DIAMOND(0.001, 0.001, 1.0, 1.0, K=3, L=1.0)
+    with pytest.raises(ValueError, match="the Neumann series diverges"):
+        run(method, own_problem(steep), Dense(lazy_ring(4)), 2, checkpoint=tmp_path)
+    assert not list(tmp_path.iterdir())
+    right = replace(method, L=100.0)
+    run(right, own_problem(steep), Dense(lazy_ring(4)), 2, checkpoint=tmp_path, resume=True)
 
-    with pytest.raises(KeyError) as told:
-        run(DIAMOND(0.1, 0.1, 1.0, 1.0, K=3, L=10.0), own_problem(failing), Dense(lazy_ring(4)), 2,
-            checkpoint=tmp_path)  # fmt: skip
-    assert told.value.trace.provenance["algorithm"]["name"] == "DIAMOND"
+
+def test_a_batch_that_is_not_convex_is_no_reason_for_a_ridge():
+    rows = [torch.tensor([-1.0, 3.0])] * 4  # curvatures, in the mean 1
+
+    def lower(x, y, a):
+        return 0.5 * (a * y.square()).mean() - (x * y).sum()
+
+    problem = Problem.from_losses(
+        straight, lower, torch.ones(1), torch.ones(1), rows, rows, batch=1
+    )
+    told = []
+    for seed in range(4):
+        with pytest.raises(Diverged) as caught:
+            run(DSOBA(0.01, 9.0, 0.01), problem, Dense(lazy_ring(4)), 900, seed=seed)
+        told.append(str(caught.value))
+    assert not any("ridge" in text for text in told)
 
 
 def test_the_curvature_is_looked_at_in_chunks_and_not_counted():
@@ -516,7 +530,7 @@ def test_schedules_may_give_any_kind_of_number():
 
 
 def test_what_is_handed_to_json_is_plain(tmp_path):
-    problem = own_problem(batch=torch.tensor(2)).first_order(np.float32(1e-3), np.True_)
+    problem = own_problem(batch=torch.tensor(2)).first_order(np.float32(1e-3))
     run(SMALL, problem, Dense(lazy_ring(4)), 2, checkpoint=tmp_path).save(tmp_path / "a.csv")
 
 
@@ -525,13 +539,18 @@ def test_metrics_are_told_by_name_and_neither_replace_nor_write():
         return run(SMALL, own_problem(metrics=metrics), Dense(lazy_ring(4)), 2)
 
     for name in ("upper_loss", "consensus_x", "consensus_y"):
-        with pytest.raises(ValueError, match=f"metrics calls a number '{name}'.*rename it"):
+        with pytest.raises(ValueError, match=f"a metric is called '{name}', .*rename it"):
             ending(lambda *_, name=name: {name: 1.0})
     for value in (None, "a", 1j, torch.zeros(2), [1.0]):
         with pytest.raises(TypeError, match="the metric 'mine' must be a number, got"):
             ending(lambda *_, value=value: {"mine": value})
-    with pytest.raises(TypeError, match="metrics must return a dict of numbers, it returned None"):
+    with pytest.raises(
+        TypeError, match="metrics must be a dict of numbers, what measured gave None"
+    ):
         ending(lambda *_: None)
+    assert ending(lambda *_: {"so": True})["so"].tolist() == [1, 1, 1]
+    with torch.inference_mode():
+        run(SMALL, t2(), Dense(lazy_ring(4)), 2)
     with pytest.raises(TypeError, match="metrics must be a function, got"):
         ending({"a": 1})
     with pytest.raises(ValueError, match="wrote into the state"):
@@ -561,7 +580,9 @@ def test_whatever_measure_raises_passes_and_the_trace_is_kept():
 
 
 def test_a_measure_that_gives_nothing_is_told():
-    with pytest.raises(TypeError, match="measure must return a dict of numbers, it returned None"):
+    with pytest.raises(
+        TypeError, match="metrics must be a dict of numbers, what measured gave None"
+    ):
         small(steps=1, measure=lambda *_: None)
 
 

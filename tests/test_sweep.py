@@ -110,7 +110,7 @@ def test_errors_of_measure_pass_with_the_traces():
     with pytest.raises(ZeroDivisionError, match="mine") as caught:
         sweep([(METHOD, 0)], quadratic()[1], Dense(lazy_ring(5)), steps=1, measure=measure)
     assert len(caught.value.traces) == 1
-    with pytest.raises(ValueError, match="measure calls a number 'step'"):
+    with pytest.raises(ValueError, match="a metric is called 'step'"):
         sweep([(METHOD, 0)], quadratic()[1], Dense(lazy_ring(5)), 1, measure=named_step)
 
 

@@ -138,8 +138,12 @@ def lowest_curvature(
     problem: Problem, draw: Draws, shared: bool, ranks: Ranks, chunk: int | None
 ) -> float:
     """Return the smallest curvature of the lower level at the start, 0 if rounding made it."""
-    low, high, _ = curvatures(problem, draw.agents, draw.zeta(0), shared, ranks, chunk)
-    return low if abs(low) > torch.finfo(problem.y0.dtype).eps ** 0.5 * high else 0.0
+    rounding = torch.finfo(problem.y0.dtype).eps ** 0.5
+    for zeta, size in ((draw.zeta(0), chunk), (problem.lower.full(draw.agents), chunk or 1)):
+        low, high, _ = curvatures(problem, draw.agents, zeta, shared, ranks, size)
+        if not low < -rounding * high:  # of a batch it may be, of all data it is meant
+            return 0.0
+    return low
 
 
 def require_bound(

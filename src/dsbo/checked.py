@@ -48,7 +48,11 @@ def real(value: Any, name: str, least: float = -math.inf, finite: bool = True) -
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         number = float(value)
-    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
+    except OverflowError as error:
+        raise ValueError(
+            f"{name} is too large for a number of 64 bits; give a smaller one"
+        ) from error
+    except (RuntimeError, TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a number, got {value!r}") from error
     if finite and not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}")

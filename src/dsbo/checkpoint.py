@@ -84,7 +84,7 @@ class Checkpoint:
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{path} is whole, but no checkpoint that this version of dsbo wrote: {error!r}; "
-                f"delete {folder} to start anew, or use the version that wrote it"
+                f"delete it to start anew, or use the version that wrote it"
             ) from error
 
     def unlike(self, start: Checkpoint) -> str:
@@ -147,7 +147,7 @@ def read_sealed(path: Path) -> tuple[dict[str, Tensor], str]:
         cause = error
     raise CheckpointError(
         f"{path} is truncated or was changed after it was written, or another version of dsbo "
-        f"wrote it; delete {path.parent} to start anew, or restore it from a copy"
+        f"wrote it; delete it to start anew, or restore it from a copy"
     ) from cause
 
 

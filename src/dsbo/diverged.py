@@ -20,7 +20,7 @@ class Diverged(RuntimeError):
     trace : Trace
         The rows so far, and the last finite state.
     lowest : float
-        Smallest curvature found of the lower level at the start; it must be positive.
+        Smallest curvature found of the lower level at the start, if it is negative, else 0.
     """
 
     def __init__(

@@ -49,7 +49,8 @@ class FirstOrder(Level):
             object.__setattr__(self, "delta", real(self.delta, "delta"))
             if not self.delta > 0:
                 raise ValueError(f"delta must be positive, got {self.delta}")
-        object.__setattr__(self, "central", bool(self.central))
+        if not isinstance(self.central, bool):
+            raise TypeError(f"central must be True or False, got {self.central!r}")
 
     def value(self, x: Tensor, y: Tensor, batch: Any) -> Tensor:
         """Return each agent's loss, ``[n]``."""

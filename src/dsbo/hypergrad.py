@@ -144,6 +144,7 @@ def curvature(
     v, before, beside = (part.expand(rows, -1) for part in (v, before, beside))
     diagonal, off = list[Tensor](), list[Tensor]()
     for _ in range(min(products, y.shape[1])):
+        # A point would hold what the losses make on their way, of all agents also in chunks.
         found = g.hess(x, y, zeta, v.expand_as(y))
         w = (mean(found) if mean else found) - beside * before
         along = (w * v).sum(1, keepdim=True)

@@ -37,25 +37,28 @@ def row(
     Raises
     ------
     TypeError, ValueError
-        If ``measure`` gives no dict, one with a name that a run uses, something that is no number,
-        or writes into the state.
+        If ``measure`` is no function, or gives no dict, one with a name that a run uses, something
+        that is no number, or writes into the state.
     """
-    before = [part._version for part in state]
-    told = joined(counted, measure(algorithm, problem, state), "measure")
-    if before != [part._version for part in state]:
+    if not callable(measure):
+        raise TypeError(f"measure must be a function that gives a dict, got {measure!r}")
+    followed = [part for part in state if not part.is_inference()]
+    before = [part._version for part in followed]
+    told = joined(counted, measure(algorithm, problem, state))
+    if before != [part._version for part in followed]:
         raise ValueError("measure wrote into the state of the run; let it work on a clone()")
     return {
-        k: v if k in counted else real(v, f"the metric {k!r}", finite=False)
+        k: v if k in counted or isinstance(v, bool) else real(v, f"the metric {k!r}", finite=False)
         for k, v in told.items()
     }
 
 
-def joined(known: Mapping[str, Any], found: Any, who: str) -> dict[str, Any]:
-    """Return what is known and what somebody found, or say that a name is taken."""
+def joined(known: Mapping[str, Any], found: Any) -> dict[str, Any]:
+    """Return what is known and what somebody measured, or say that a name is taken."""
     if not isinstance(found, Mapping):
-        raise TypeError(f"{who} must return a dict of numbers, it returned {found!r}")
+        raise TypeError(f"metrics must be a dict of numbers, what measured gave {found!r}")
     if taken := known.keys() & found.keys():
-        raise ValueError(f"{who} calls a number {taken.pop()!r}, as a run does; rename it")
+        raise ValueError(f"a metric is called {taken.pop()!r}, as a column of the run; rename it")
     return {**known, **found}
 
 
@@ -67,4 +70,4 @@ def measure(algorithm: Algorithm, problem: Problem, state: State) -> dict[str, f
     spread = {"consensus_x": consensus(state.x)}
     if algorithm.shared_lower:
         spread["consensus_y"] = consensus(state.y)
-    return joined(joined(found, own, "metrics"), spread, "metrics")
+    return joined(joined(found, own), spread)

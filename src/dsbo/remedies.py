@@ -82,4 +82,4 @@ def _is_the_users(error: Exception) -> bool:
     if type(error) not in (RuntimeError, NotImplementedError, ValueError) or trace is None:
         return True
     raised = trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
-    return raised and not trace.tb_frame.f_globals.get("__name__", "").startswith("torch.")
+    return raised and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] != "torch"

@@ -104,7 +104,8 @@ def run(
     ------
     ValueError, TypeError
         If arguments are out of range, the network does not fit the problem, another rank was
-        started with other settings, or a schedule could not be told again after a restart.
+        started with other settings, a schedule could not be told again after a restart, or a bound
+        L is so small that its Neumann series diverges at the start.
     Exception
         Whatever losses and ``measure`` raise passes unchanged; its ``trace`` holds the rows so far.
     PeerLost
@@ -121,8 +122,6 @@ def run(
     chunk = None if chunk is None else whole(chunk, "chunk")
     if resume and checkpoint is None:
         raise ValueError("resume needs the folder of the checkpoint: pass checkpoint=…")
-    if not callable(measure):
-        raise TypeError(f"measure must be a function that gives a dict, got {measure!r}")
     network = fitting(algorithm, problem, network).levels
     if checkpoint is not None:
         if not isinstance(checkpoint, str | PathLike):
@@ -133,7 +132,11 @@ def run(
     identity = provenance.identity(algorithm, problem, network, seed, every)
     keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}
     agree(ranks, identity | keeping | {"resume": resume})
-    going = _Run(algorithm, problem, network, seed, measure, compile, chunk)
+    held = problem.everyone()[network.x.held.start : network.x.held.stop]
+    draws = Draws(seed, held, problem.upper, problem.lower)
+    with torch.no_grad():
+        require_bound(algorithm, problem, draws, ranks, chunk)
+    going = _Run(algorithm, problem, network, draws, measure, compile, chunk)
     going.trace.provenance |= identity | provenance.environment(problem.x0.device)
     going.trace.provenance |= {"steps": steps, **provenance.printed(network)}
     keeper = Keeper(checkpoint, identity, ranks)
@@ -154,8 +157,6 @@ def run(
         if "compiling" in going.trace.provenance:
             bar.set_postfix_str(f"compiled in {going.trace.provenance['compiling']:.1f} s")
         try:
-            if not going.now.t:
-                require_bound(algorithm, problem, going.world.draw, ranks, chunk)
             going.note(every, steps)
             while going.now.t < steps:
                 algorithm.require_steps(going.now.t)
@@ -183,7 +184,7 @@ class _Run:
         algorithm: Algorithm,
         problem: Problem,
         network: PerLevel,
-        seed: int,
+        draws: Draws,
         measure: Measure,
         compiled: bool,
         chunk: int | None,
@@ -195,13 +196,11 @@ class _Run:
         # The same bits on any number of processes are promised on the CPU alone.
         if not (all(part.batched for part in network) or problem.x0.is_cuda):
             chunk = 1
-        own = problem.everyone()[held.start : held.stop]
         starts = (row.expand(len(held), -1).clone() for row in (problem.x0, problem.y0))
         self.now = Tally.start(algorithm.init(*starts))
         # What mixers and levels add to; an iteration that ends is counted from these.
         self.sent, self.calls = Counter(self.now.sent), Counter[str]()
         f, g = problem.f.counted(self.calls), problem.g.counted(self.calls)
-        draws = Draws(seed, own, problem.upper, problem.lower)
         self.world = World(f, g, draws, *network.mixers(problem.x0, self.sent))
         self.now = self.now._replace(sent=dict(self.sent))  # with the clocks of the mixers
         whole = None

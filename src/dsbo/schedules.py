@@ -81,7 +81,7 @@ class Momentum:
 
     def __post_init__(self) -> None:
         _numbers(self, "scale")
-        as_schedule(self.alpha, "Momentum.alpha")
+        object.__setattr__(self, "alpha", as_schedule(self.alpha, "Momentum.alpha"))
 
     def __call__(self, t: int) -> float:
         """Return the weight of iteration t, in [0, 1]."""

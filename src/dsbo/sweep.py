@@ -79,9 +79,9 @@ def sweep(
     runs = [(algorithm, whole(seed, "seed", least=0)) for algorithm, seed in _pairs(runs)]
     steps = whole(steps, "steps")
     every = max(1, steps // ROWS) if every is None else whole(every, "every")
-    swept = Swept(tuple(algorithm for algorithm, _ in runs), problem.agents)
-    for algorithm in swept.algorithms:
+    for algorithm, _ in runs:
         fitted = fitting(algorithm, problem, network).levels
+    swept = Swept(tuple(algorithm for algorithm, _ in runs), problem.agents)
     if fitted.x.ranks.count > 1 or not all(level.batched for level in fitted):
         raise ValueError("a sweep needs all agents in one process: give Dense or Sparse weights")
     first = runs[0][0]
@@ -92,10 +92,10 @@ def sweep(
         )
     problem = placed(problem, device)
     keep_freed_memory()
-    going = _Sweep(swept, [seed for _, seed in runs], problem, fitted, every, measure, compile)
+    draws = Draws(runs[0][1], problem.everyone(), problem.upper, problem.lower)
     with torch.no_grad():
-        first_draws = Draws(runs[0][1], problem.everyone(), problem.upper, problem.lower)
-        require_bound(first, problem, first_draws, fitted.x.ranks, None)
+        require_bound(first, problem, draws, fitted.x.ranks, None)
+    going = _Sweep(swept, [seed for _, seed in runs], problem, fitted, every, measure, compile)
     told = provenance.environment(problem.x0.device) | provenance.printed(fitted)
     for trace in going.traces:
         trace.provenance |= told | {"steps": steps}

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+import os
+import platform
+from argparse import Action, ArgumentParser, ArgumentTypeError
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-PICTURES = (".eps", ".jpg", ".pdf", ".png", ".svg", ".tif", ".webp")
+
+class Version(Action):
+    """Print the versions, which are looked up only then."""
+
+    def __call__(self, parser: ArgumentParser, *_: Any) -> None:
+        """Print and exit."""
+        python = platform.python_version()
+        print(f"dsbo {version('dsbo')} (torch {version('torch')}, Python {python})")
+        parser.exit()
 
 
 def seed(text: str) -> int:
@@ -24,6 +36,8 @@ def device(text: str) -> str:
     """Return a device that is there and computes."""
     from dsbo.arguments import place
 
+    if "WORLD_SIZE" in os.environ:  # every rank takes the GPU of its own when it joins
+        return text
     try:
         place(text)
     except ValueError as error:
@@ -51,7 +65,9 @@ def pair(text: str) -> tuple[str, str]:
 
 def picture(text: str) -> Path:
     """Return the file of a figure, whose suffix says what to write."""
-    path = Path(text)
-    if path.suffix.lower() not in PICTURES:
-        raise ArgumentTypeError(f"{text!r} does not end in {', '.join(PICTURES)}")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    path, known = Path(text), sorted(FigureCanvasBase.filetypes)
+    if path.suffix.lower().removeprefix(".") not in known:
+        raise ArgumentTypeError(f"{text!r} does not end in one of .{', .'.join(known)}")
     return path

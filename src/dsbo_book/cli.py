@@ -8,11 +8,9 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import platform
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="start with: dsbo list\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=_versions())
+    top.add_argument("--version", action=arguments.Version, nargs=0, help="say which and exit")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     add = commands.add_parser("list", help="say which experiments, algorithms and data there are")
@@ -168,10 +166,6 @@ def parser() -> argparse.ArgumentParser:
     )
     add.set_defaults(command=data_sets)
     return top
-
-
-def _versions() -> str:
-    return f"dsbo {version('dsbo')} (torch {version('torch')}, Python {platform.python_version()})"
 
 
 def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001

@@ -233,7 +233,8 @@ class Momenta(Algorithm):
     K : int
         Terms of the Neumann series.
     L : float
-        Bound on the largest eigenvalue of every lower Hessian.
+        Bound on the largest eigenvalue of every lower Hessian. A run whose first batch shows that
+        the series diverges, because an eigenvalue exceeds 2 L, does not start.
     full_sum : bool
         Add all terms of a chain up instead of drawing one; see `neumann`.
     """

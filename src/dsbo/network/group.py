@@ -30,6 +30,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import FileStore, PrefixStore, rendezvous  # type: ignore[attr-defined]
 
+from dsbo.checked import whole
 from dsbo.network.ranks import ALONE, Ranks, here, joined
 from dsbo.network.watch import LISTEN, LONGEST_INTERVAL, PeerLost, Watch, require_timeout
 
@@ -199,13 +200,14 @@ def spawn(job: Callable[[], T], processes: int, timeout: float = TIMEOUT) -> lis
 
     Raises
     ------
+    TypeError, ValueError
+        If there can be no such number of processes, or no such timeout.
     PeerLost
         If a process was killed or hung; the others are ended.
     Exception
         What a job raised.
     """
-    if processes < 1:
-        raise ValueError(f"processes must be at least 1, got {processes}")
+    processes = whole(processes, "processes")
     require_timeout(timeout)
     packed = pickle.dumps(job)
     methods = multiprocessing.get_all_start_methods()

@@ -16,6 +16,8 @@ from typing import TypedDict
 
 from torch.distributed import Store  # type: ignore[attr-defined]
 
+from dsbo.checked import real
+
 LONGEST_INTERVAL = 1.0
 """Seconds between signs of life, at most; an eighth of the timeout if that is less."""
 LISTEN = 3.0
@@ -29,7 +31,7 @@ SLOW, LAG = 2.0, 1.0
 
 def require_timeout(seconds: float) -> float:
     """Return a timeout, or raise the ValueError that says which ones there are."""
-    if not 0 < seconds <= LONGEST_TIMEOUT:
+    if not 0 < real(seconds, "timeout", finite=False) <= LONGEST_TIMEOUT:
         raise ValueError(
             f"the timeout is {seconds:g}; give seconds above 0 and up to {LONGEST_TIMEOUT:g}"
         )

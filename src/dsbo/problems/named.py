@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +70,8 @@ def _held(loss: Callable[..., Any]) -> Iterator[Any]:
 def _names(code: CodeType) -> set[str]:
     """Return the names that some code and the functions within it look up."""
     inner = (_names(part) for part in code.co_consts if isinstance(part, CodeType))
-    return set(code.co_names).union(*inner)
+    own = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    return own.union(*inner)
 
 
 def _is_plain(value: Any) -> bool:

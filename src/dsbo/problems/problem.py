@@ -17,6 +17,7 @@ from dsbo.levels import Level, Loss, SecondOrder
 from dsbo.problems.named import told
 from dsbo.problems.samplers import minibatch
 from dsbo.problems.shards import Shard
+from dsbo.ragged import Ragged
 from dsbo.world import Sampler
 
 DATA = "upper_data", "lower_data"
@@ -91,7 +92,7 @@ class Problem:
         upper_data, lower_data : sequence
             One entry an agent: a tensor, a NumPy array, a tuple or a dict of them with the same
             number of rows, or a map-style ``Dataset`` of samples. An agent may have more rows than
-            another one, and counts as much.
+            another one, and counts as much; in memory all are filled up to the longest.
         batch : int, optional
             Rows an agent draws in an iteration; by default all it has.
         ridge : float
@@ -101,7 +102,8 @@ class Problem:
             `Problem`; ``problem.unpack`` gives a row the form of its start.
         name : str, optional
             What tells these losses from others when a run is resumed; by default where they are
-            defined, a checksum of their source and the numbers they close over.
+            defined, a checksum of their source, and the numbers, tensors, modules and functions of
+            the same file that they hold.
 
         Raises
         ------
@@ -269,7 +271,8 @@ class Problem:
             try:
                 value = level.value(x, y, batch)
             except Exception as error:
-                trees = level.x_layout.split(x), level.y_layout.split(y), batch
+                own = batch.filled if isinstance(batch, Ragged) else batch
+                trees = level.x_layout.split(x), level.y_layout.split(y), own
                 kinds = tree_map_only(Tensor, lambda p: f"{p.dtype} {list(p.shape[1:])}", trees)
                 error.add_note(f"The {name} loss was tried on agent 0's x, y and data: {kinds}")
                 raise

@@ -140,7 +140,8 @@ def minibatch(
     )
     for i, (parts, form) in enumerate(zip(per_agent, forms, strict=True)):
         if form != forms[0]:
-            raise ValueError(f"{name}[{i}] comes as {form}, agent 0's as {forms[0]}; give one form")
+            here, there = map(_worded, (form, forms[0]))
+            raise ValueError(f"{name}[{i}] is {here}, agent 0's {there}; give all one form")
         _check_shard(parts, per_agent[0], f"{name}[{i}]")
     data = tuple(
         pad_sequence(list(column), batch_first=True) for column in zip(*per_agent, strict=True)
@@ -148,6 +149,18 @@ def minibatch(
     lengths = torch.tensor([len(parts[0]) for parts in per_agent], device=data[0].device)
     equal = bool((lengths == lengths[0]).all())
     return Minibatch(data, batch, forms[0], None if equal else lengths)
+
+
+def _worded(form: Form) -> str:
+    if isinstance(form, type):
+        return f"a {form.__name__}"
+    return (
+        "a tensor"
+        if form is None
+        else f"a dict of {', '.join(map(str, form))}"
+        if form
+        else "a tuple"
+    )
 
 
 def _check_shard(parts: tuple[Tensor, ...], first: tuple[Tensor, ...], name: str) -> None:

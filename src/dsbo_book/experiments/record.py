@@ -136,7 +136,7 @@ def read(path: str | Path) -> Record:
         arrays = {name.removesuffix(".npy"): _array(name, raw) for name, raw in members.items()}
         kept = {run["name"]: arrays.pop(f"xbar/{run['name']}") for run in runs if run["kept"]}
         return Record(_traces(runs, arrays), kept)
-    except (FileNotFoundError, TraceError):
+    except (FileNotFoundError, IsADirectoryError, PermissionError, TraceError):
         raise
     except (*BROKEN, OSError, TypeError, ValueError) as error:
         raise TraceError(
