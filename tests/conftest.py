@@ -19,7 +19,7 @@ COMMON = {
     "database": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
-settings.register_profile("quick", derandomize=True, max_examples=25, **COMMON)
+settings.register_profile("quick", derandomize=True, max_examples=15, **COMMON)
 settings.register_profile("full", max_examples=800, **COMMON)
 settings.load_profile("quick")
 

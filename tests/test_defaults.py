@@ -64,11 +64,7 @@ def starts():
         for start in map(study.start, study.cells):
             key = type(start.algorithm), type(start.network)
             met.setdefault(start.problem.func.__name__, {}).setdefault(key, start)
-    # What DIAMOND's relatives start with differs in nothing that has a type or a device.
-    heavy = "even_logistic", "meta"
-    return {
-        name: list(those.values())[: 1 if name in heavy else None] for name, those in met.items()
-    }
+    return {name: list(those.values()) for name, those in met.items()}
 
 
 def all_of(name):
@@ -174,7 +170,11 @@ def hypergradient(problem):
     return exact(problem.f, problem.g, *rows, *batches)
 
 
-@pytest.mark.parametrize("name", starts())
+# The two that take seconds only to be made are for `nox -s fuzz`.
+SLOW = {"even_logistic": pytest.mark.fuzz, "meta": pytest.mark.fuzz}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in starts()])
 def test_every_method_on_every_problem_of_the_book_has_the_same_bits(name):
     want = bits(all_of(name))
     for default, meant in DEFAULTS.items():

@@ -66,9 +66,14 @@ def test_a_run_equals_a_loop_over_agents_that_hold_their_own_rows(batch):
 
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
-@pytest.mark.parametrize("batch", [None, 6])
 @pytest.mark.parametrize(
-    "how", [{"chunk": 1}, {"chunk": 3}, {"compile": True}, {"chunk": 1, "compile": True}]
+    ("batch", "how"),
+    [(batch, {"chunk": size}) for batch in (None, 6) for size in (1, 3)]
+    # Of a batch every agent draws as many rows, and compiling is as for other data.
+    + [
+        pytest.param(None, {"compile": True}, marks=pytest.mark.fuzz),
+        (None, {"chunk": 1, "compile": True}),
+    ],
 )
 def test_chunks_and_compiled_steps_give_the_same(batch, how):
     plain = run(DSOBA(**STEPS), problem(batch), Dense(lazy_ring(4)), 7)
