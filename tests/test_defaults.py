@@ -190,6 +190,7 @@ def test_everything_else_of_the_package_has_the_same_bits(name, tmp_path):
             assert bits(PACKAGE[name](tmp_path / default)) == want, default
 
 
+@pytest.mark.fuzz
 def test_processes_have_the_same_bits():
     want = bits(spawn(over_processes, 2, timeout=30)[0])
     for default, meant in DEFAULTS.items():

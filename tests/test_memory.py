@@ -140,7 +140,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="n
 
 
 @needs_proc
-@pytest.mark.parametrize("kind", ["transformer", "behind a backbone"])
+@pytest.mark.parametrize("kind", ["behind a backbone"])
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_no_tensor_is_left_of_an_iteration(kind):
     early, late = followed(kind, "all data", steps=24)
