@@ -110,5 +110,7 @@ def flatten(tree: Tree, name: str) -> tuple[Tensor, Layout]:
     if row.is_meta:
         raise TypeError(f"{name} is on the device meta, which holds no numbers; give values first")
     if not row.isfinite().all():
-        raise ValueError(f"{name} holds NaN or infinity; a run cannot start there")
+        raise ValueError(
+            f"{name} holds NaN or infinity, where no run can start; give finite numbers"
+        )
     return row, Layout(keys, tuple(part.shape for part in parts), isinstance(tree, Tensor))

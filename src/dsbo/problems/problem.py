@@ -287,7 +287,8 @@ class Problem:
                 what = value.dtype if value.is_complex() else f"shape {tuple(value.shape[1:])}"
                 raise ValueError(f"the {name} loss must return a real scalar, it returned {what}")
             if not value.isfinite().all():
-                raise ValueError(f"the {name} loss of agent 0 is {float(value)} at the start")
+                told = f"the {name} loss of agent 0 is {float(value)} at the start"
+                raise ValueError(f"{told}; give another start, or other data")
             on_x, on_y = level.depends(x, y, batch)
             if not (on_y or (on_x if level is f else g.ridge)):
                 lacks = "depends on neither x nor y" if level is f else "does not depend on y"
