@@ -270,7 +270,11 @@ BAD = [
         ({"y0": torch.tensor([1.0, math.inf])}, ValueError, "y0 holds NaN or infinity"),
         ({"y0": [torch.zeros(1), torch.zeros(1).double()]}, ValueError, "y0 mixes"),
         ({"upper": lambda _x, y, _b: y}, ValueError, r"must return a real scalar.*shape \(2,\)"),
-        ({"lower": lambda _x, y, _b: y.sum() / 0 * 0}, ValueError, "lower loss of agent 0 is nan"),
+        (
+            {"lower": lambda _x, y, _b: y.sum() / 0 * 0},
+            ValueError,
+            "lower loss of agent 0 starts at nan",
+        ),
     ],
 )
 def test_bad_data_starts_batches_and_losses_are_refused(change, error, says):

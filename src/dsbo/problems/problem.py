@@ -277,17 +277,15 @@ class Problem:
                 error.add_note(f"The {name} loss was tried on agent 0's x, y and data: {kinds}")
                 raise
             if before != [p._version for p in tree_leaves(handed) if isinstance(p, Tensor)]:
-                raise ValueError(
-                    f"the {name} loss writes into what it is called with, as a /= 2 does; write "
-                    "a = a / 2"
-                )
+                how = "writes into what it is called with, as a /= 2 does; write a = a / 2"
+                raise ValueError(f"the {name} loss {how}")
             if not isinstance(value, Tensor):
                 raise ValueError(f"the {name} loss must return one tensor, a scalar, not several")
             if value.is_complex() or value.shape != (1,):
                 what = value.dtype if value.is_complex() else f"shape {tuple(value.shape[1:])}"
                 raise ValueError(f"the {name} loss must return a real scalar, it returned {what}")
             if not value.isfinite().all():
-                told = f"the {name} loss of agent 0 is {float(value)} at the start"
+                told = f"the {name} loss of agent 0 starts at {float(value)}"
                 raise ValueError(f"{told}; give another start, or other data")
             on_x, on_y = level.depends(x, y, batch)
             if not (on_y or (on_x if level is f else g.ridge)):
