@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from dsbo.layout import raw
 from dsbo.network.ranks import Ranks
 from dsbo.network.watch import PeerLost
 from dsbo.trace import ORACLES, replacing
@@ -155,7 +156,7 @@ def _digest(tensors: dict[str, Tensor], body: str) -> str:
     digest = hashlib.sha256(body.encode())
     for name, part in sorted(tensors.items()):
         digest.update(f"{name} {part.dtype} {list(part.shape)} ".encode())
-        digest.update(part.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(raw(part))
     return digest.hexdigest()
 
 

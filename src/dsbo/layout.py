@@ -114,3 +114,13 @@ def flatten(tree: Tree, name: str) -> tuple[Tensor, Layout]:
             f"{name} holds NaN or infinity, where no run can start; give finite numbers"
         )
     return row, Layout(keys, tuple(part.shape for part in parts), isinstance(tree, Tensor))
+
+
+def raw(part: Tensor) -> memoryview:
+    r"""Return the bytes of a tensor, for a checksum.
+
+    >>> raw(torch.ones(4, dtype=torch.uint8)[::2]).tobytes()
+    b'\x01\x01'
+    """
+    flat = part.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data

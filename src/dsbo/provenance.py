@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten
 
+from dsbo.layout import raw
 from dsbo.ragged import Lengths
 from dsbo.schedules import Constant
 
@@ -65,9 +66,7 @@ def _digest(tree: Any) -> str:
     digest = hashlib.sha256()
     for part in tree_flatten(tree)[0]:
         if isinstance(part, torch.Tensor):
-            digest.update(
-                part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-            )
+            digest.update(raw(part))
         elif isinstance(part, Lengths):
             digest.update(repr(part).encode())
     return digest.hexdigest()

@@ -134,9 +134,10 @@ class Algorithm:
     def require_steps(self, t: int) -> None:
         """Raise a TypeError or ValueError if a step of iteration t is none."""
         for name in self.schedules:
-            schedule, told = getattr(self, name), f"{type(self).__name__}.{name}"
+            schedule = getattr(self, name)
             if t and type(schedule) in (Constant, Power, Momentum):
                 continue  # they do not grow, and are numbers
+            told = f"{type(self).__name__}.{name}"
             value = real(schedule(t), f"{told} at t = {t}", least=0)
             if name in self.shares and value > 1:
                 raise ValueError(f"{told} is a share in [0, 1], got {value}; give at most 1")

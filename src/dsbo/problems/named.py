@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dsbo.layout import raw
+
 
 def told(loss: Callable[..., Any]) -> str:
     """Return where a loss is defined, a checksum of its source, and the numbers it holds.
@@ -81,7 +83,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, int | float | str)
 
 
-def _bytes(value: Any, by: Any, seen: set[int]) -> Iterator[bytes]:
+def _bytes(value: Any, by: Any, seen: set[int]) -> Iterator[bytes | memoryview]:
     """Give what tells a value from others in any process; nothing of what has no lasting text."""
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         value = torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")))
@@ -91,8 +93,7 @@ def _bytes(value: Any, by: Any, seen: set[int]) -> Iterator[bytes]:
         yield repr(value).encode()
     elif isinstance(value, Tensor):
         yield f"{value.dtype} {list(value.shape)}".encode()
-        flat = value.detach().cpu().contiguous().reshape(-1)
-        yield flat.view(torch.uint8).numpy().tobytes()
+        yield raw(value)
     elif isinstance(value, Mapping):
         yield from chain.from_iterable(_bytes(pair, by, seen) for pair in value.items())
     elif isinstance(value, list | tuple):
