@@ -86,7 +86,7 @@ EXPERIMENTS = {
         "meta", "DIAMOND learns a common representation (Qiu et al. 2023, Figs 1 to 3)"
     ),
     "a9a-tuning": _tuning("a9a"),
-    "a9a": _figure("a9a", "DIAMOND tunes a regulariser on a9a (Qiu et al. 2023, Fig. 4)", "long"),
+    "a9a": _figure("a9a", "DIAMOND tunes a regulariser on a9a (Qiu et al. 2023, Fig. 4)"),
 }
 
 

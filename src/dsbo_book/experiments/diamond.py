@@ -1,16 +1,18 @@
 """DIAMOND and the three methods that Qiu et al. 2023 compare it with, by the rules of Theorem 1.
 
-    alpha_t = c_α (2 + t)^(-1/3)        beta_t = c_β alpha_t .
+    alpha_t = c_α (2 + t)^(-1/3)        beta_t = c_β alpha_t        eta_{t+1} = c_η alpha_t² .
 
-A cell's ``alpha`` is c_α, its ``beta`` is c_α c_β. The momenta of DIAMOND and M-SGD keep the
-paper's printed weights, 0.1 (10 (2 + t)^(-1/3))², cut at 1, whatever c_α is: they belong to the
-noise, not to the scale of the losses.
+A cell's ``alpha`` is c_α, its ``beta`` is c_α c_β and its ``eta``, which DIAMOND and M-SGD have, is
+c_η c_α² = c_γ c_α²: the momenta are eta (2 + t)^(-2/3), cut at 1. So the three can be chosen one by
+one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dsbo.algorithms import DIAMOND, DSGD, GTSGD, MSGD
-from dsbo_book.experiments.study import Cell
+from dsbo_book.experiments.study import Cell, grid
 
 METHODS: dict[str, type[DIAMOND]] = {
     "DIAMOND": DIAMOND,
@@ -18,8 +20,6 @@ METHODS: dict[str, type[DIAMOND]] = {
     "M-SGD": MSGD,
     "D-SGD": DSGD,
 }
-MEMORY = 10.0
-"""c_η c_α² = c_γ c_α² of the meta-learning experiment as printed, 0.1 · 10²."""
 
 
 def by_theorem(cell: Cell, K: int, L: float) -> DIAMOND:
@@ -28,9 +28,30 @@ def by_theorem(cell: Cell, K: int, L: float) -> DIAMOND:
     Parameters
     ----------
     cell : dict
-        With ``method``, ``alpha`` and ``beta``.
+        With ``method``, ``alpha`` and ``beta``, and ``eta`` if the method has momentum.
     K, L
         Terms of the Neumann series, and a bound on the lower Hessians.
     """
-    alpha, weight = cell["alpha"], MEMORY / cell["alpha"] ** 2
-    return METHODS[cell["method"]].published(alpha, cell["beta"] / alpha, weight, weight, K=K, L=L)
+    method, alpha = METHODS[cell["method"]], cell["alpha"]
+    weight = cell["eta"] / alpha**2 if method.momentum else 0.0
+    return method.published(alpha, cell["beta"] / alpha, weight, weight, K=K, L=L)
+
+
+def candidates(
+    method: str, alpha: Sequence[float], beta: Sequence[float], eta: Sequence[float]
+) -> list[Cell]:
+    """Return as many candidates for each method, the coarse ones of all first.
+
+    A method with momentum tries every ``eta`` with every second ``alpha`` and with the first two
+    ``beta``; one without tries as many pairs more, from the whole of both axes.
+    """
+    coarse = grid(alpha=alpha[::2], beta=beta[:2])
+    if METHODS[method].momentum:
+        return [pair | {"eta": value} for value in eta for pair in coarse]
+    return coarse + [pair for pair in grid(alpha=alpha, beta=beta) if pair not in coarse]
+
+
+def as_printed(printed: Cell) -> dict[str, Cell]:
+    """Return the printed steps by method, with the printed momentum where there is one."""
+    steps = {key: value for key, value in printed.items() if key != "eta"}
+    return {name: printed if method.momentum else steps for name, method in METHODS.items()}

@@ -26,7 +26,7 @@ from dsbo.network import Network, PerLevel
 from dsbo.problems import Problem
 from dsbo_book import data
 
-__all__ = ["Cell", "Start", "Study", "cross", "grid", "identity", "stem"]
+__all__ = ["Cell", "Start", "Study", "cross", "grid", "identity", "once", "stem"]
 
 Cell = dict[str, Any]
 
@@ -105,8 +105,7 @@ class Study:
         if twice := [seed for seed, n in Counter(seeds).items() if n > 1]:
             raise ValueError(f"the seed {twice[0]} is given more than once; give each once")
         rest = [{k: v for k, v in cell.items() if k != "seed"} for cell in self.cells]
-        once = [cell for k, cell in enumerate(rest) if cell not in rest[:k]]
-        return replace(self, cells=cross(once, grid(seed=seeds)))
+        return replace(self, cells=cross(once(rest), grid(seed=seeds)))
 
 
 def grid(**axes: Iterable[Any]) -> list[Cell]:
@@ -124,6 +123,11 @@ def cross(*tables: Sequence[Cell]) -> list[Cell]:
         {key: value for part in parts for key, value in part.items()}
         for parts in itertools.product(*tables)
     ]
+
+
+def once(cells: Sequence[Cell]) -> list[Cell]:
+    """Return every cell once, in the order of the first."""
+    return [cell for k, cell in enumerate(cells) if cell not in cells[:k]]
 
 
 def stem(cell: Cell) -> str:

@@ -1,6 +1,6 @@
 """One budget, one set of candidates and of held-out seeds for every method of an experiment.
 
-A tuning study is the study itself, at other values of ``alpha`` and ``beta`` and at other seeds.
+A tuning study is the study itself, at other values of `STEPS` and at other seeds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ REPORTED = (0, 1, 2, 3, 4)
 """Seeds of the records."""
 HELD_OUT = (100, 101)
 """Seeds for tuning, never reported."""
-STEPS = ("alpha", "beta")
-"""What is tuned: keys of a cell, the scales of the steps of x and of y."""
+STEPS = ("alpha", "beta", "eta")
+"""What is tuned: keys of a cell, the scales of the steps of x and of y, and of the momenta where a
+method has them and they are not fixed."""
 
 
 def trials(cells: Iterable[Cell], candidates: Callable[[Cell], Iterable[Cell]]) -> list[Cell]:
@@ -44,15 +45,19 @@ def score(trace: Trace, column: str) -> float:
 def table(traces: Sequence[Trace], column: str) -> pd.DataFrame:
     """Return the mean score of every candidate, a row for each, a column for each method in turn.
 
-    The traces' cells say which method, which steps and which seed they are of.
+    The traces' cells say which method, which steps and which seed they are of. A method that has no
+    such candidate has NaN there.
     """
     frame = pd.DataFrame([trace.provenance["cell"] for trace in traces])
     frame["score"] = [score(trace, column) for trace in traces]
-    wide = frame.groupby([*STEPS, "method"])["score"].mean().unstack("method")
+    keys = [*filter(frame.columns.__contains__, STEPS), "method"]
+    wide = frame.groupby(keys, dropna=False)["score"].mean().unstack("method")
     return wide[list(dict.fromkeys(frame["method"]))]
 
 
 def chosen(scores: pd.DataFrame) -> dict[str, Cell]:
     """Return each method's candidate with the smallest mean score."""
+    keys = list(scores.index.names)
     best: dict[str, Any] = {name: scores[name].idxmin() for name in scores.columns}
-    return {name: dict(zip(STEPS, map(float, pair), strict=True)) for name, pair in best.items()}
+    told = {name: dict(zip(keys, map(float, values), strict=True)) for name, values in best.items()}
+    return {name: {k: v for k, v in own.items() if v == v} for name, own in told.items()}
