@@ -362,8 +362,12 @@ MUTANTS = (
         "alpha, t) * p, self.relaxation", "alpha, t) * p, 1.5 - self.relaxation",
     ),
     Mutant(
+        "mdbo: a share of the first estimates", A + "reconstructed/mdbo.py",
+        "if t else (1.0, 1.0)", "if t >= 0 else (1.0, 1.0)",
+    ),
+    Mutant(
         "vrdbo: correction without the old estimate", A + "reconstructed/mdbo.py",
-        "(1 - at(self.eta, t)) * (s.u - q_)", "(1 - at(self.eta, t)) * s.u",
+        "(1 - eta) * (s.u - q_)", "(1 - eta) * s.u",
     ),
     Mutant(
         "rest: the step after mixing", "src/dsbo_book/experiments/rest.py",

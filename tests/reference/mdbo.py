@@ -25,6 +25,10 @@ def mdbo(
             if recursive:
                 upper_old, lower_old = estimate(c, i, x_old[i], y_old[i], *draw)
                 change_u, change_v = upper - upper_old, lower - lower_old
+            if t == 0:  # plain first estimates
+                new_u.append(upper)
+                new_v.append(lower)
+                continue
             new_u.append((1 - eta) * (u[i] + change_u) + eta * upper)
             new_v.append((1 - gamma) * (v[i] + change_v) + gamma * lower)
         new_p, new_s, new_x, new_y = [], [], [], []

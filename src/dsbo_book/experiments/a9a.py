@@ -30,7 +30,7 @@ STEPS_TUNED = TUNED
 """What it chose where the momentum is the printed one, from as many candidates a method."""
 
 
-def start(cell: Cell, steps: int = 4000, every: int = 50, compile: bool = True) -> Start:  # noqa: A002
+def start(cell: Cell, steps: int = 4000, every: int = 100, compile: bool = True) -> Start:  # noqa: A002
     """Return what a cell starts.
 
     Half the squared length of a row of a9a, 7, bounds the Hessian of the lower loss in any case;
@@ -50,13 +50,13 @@ MORE = [
 TRIALS = trials(
     ALL, lambda cell: candidates(cell["method"], ALPHAS, (1.0, 2.5, 0.5), (2.5, 0.5, 10.0))
 )
-quick = partial(start, steps=200, compile=False)
+quick = partial(start, steps=200, every=50, compile=False)
 STUDIES = {
     "paper": Study(cross(once(FIGURE + MORE), grid(seed=REPORTED)), start),
     "quick": Study(cross(FIGURE[: len(ALL)], grid(seed=[0])), quick),
 }
 """``quick`` is what a page runs."""
 TUNING = {
-    "paper": Study(TRIALS, partial(start, steps=1000)),
+    "paper": Study(TRIALS, partial(start, steps=1000, every=125)),
     "quick": Study(TRIALS, partial(quick, steps=50)),
 }

@@ -95,6 +95,6 @@ STUDIES = {
 }
 """``quick`` is what a page runs, on the sample that comes with the package."""
 TUNING = {
-    "paper": Study(_trials("mnist", "cifar10"), partial(start, steps=200, every=20)),
+    "paper": Study(_trials("mnist", "cifar10"), partial(start, steps=200, every=25)),
     "quick": Study(_trials("mnist-sample"), partial(quick, steps=40, every=20)),
 }

@@ -6,14 +6,14 @@
     x_i <- x_i + r (sum_j w_ij x_j - alpha_t p_i - x_i)
 
 and the same for y with v, ∇₂g, gamma, s and beta. q is the Neumann estimate of an agent's own
-hypergradient; a prime marks the previous iterate. The methods rest where the mean of these own
-hypergradients is zero, which is where ∇Φ is only if the second derivatives of all g_i agree.
+hypergradient; a prime marks the previous iterate. The first iteration has u = q, v = ∇₂g, p = u
+and s = v, whatever eta and gamma are. The methods rest where the mean of these own hypergradients
+is zero, which is where ∇Φ is only if the second derivatives of all g_i agree; their paper assumes
+that all agents have data of one distribution.
 
-Gao, Gu and Thai 2023, from memory and the tables of others, not from its text: certain are the two
-trackers, the momenta, the local estimate and what is sent; the order of the lines is
-reconstructed. The paper writes beta_1, beta_2 for alpha, beta, eta for r, and the products
-alpha_1 eta, alpha_2 eta (MDBO) or alpha_1 eta², alpha_2 eta² (VRDBO) for eta, gamma. Derived in
-book/baselines.md.
+Gao, Gu and Thai 2023, Algorithms 1 and 2, which write beta_1, beta_2 for alpha, beta, eta for r,
+and the products alpha_1 eta, alpha_2 eta (MDBO) or alpha_1 eta², alpha_2 eta² (VRDBO) for eta,
+gamma. VRDBO's first batch is a larger one there. Derived in book/baselines.md.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class MDBO(Momenta):
     Parameters
     ----------
     alpha, beta, eta, gamma, K, L, full_sum
-        As in `Momenta`.
+        As in `Momenta`; eta and gamma are not asked for at t = 0, where they count as 1.
     relaxation : float
         r, the share of an update that is taken, in (0, 1].
     """
@@ -70,12 +70,12 @@ class MDBO(Momenta):
         """Return the State of iteration t + 1."""
         chain, zeta = w.draw.chain(t, self.K), w.draw.zeta(t)
         q, g = self.estimates(w, s.x, s.y, chain, zeta)
+        eta, gamma = (at(self.eta, t), at(self.gamma, t)) if t else (1.0, 1.0)
         if self.recursive:
             q_, g_ = self.estimates(w, s.x_, s.y_, chain, zeta)
-            u = q + (1 - at(self.eta, t)) * (s.u - q_)
-            v = g + (1 - at(self.gamma, t)) * (s.v - g_)
+            u, v = q + (1 - eta) * (s.u - q_), g + (1 - gamma) * (s.v - g_)
         else:
-            u, v = s.u.lerp(q, at(self.eta, t)), s.v.lerp(g, at(self.gamma, t))
+            u, v = s.u.lerp(q, eta), s.v.lerp(g, gamma)
         x, y, p, tracker = w.mix(s.x, s.y, s.p, s.s)
         p, tracker = p + u - s.u, tracker + v - s.v
         x = s.x.lerp(x - at(self.alpha, t) * p, self.relaxation)
@@ -87,7 +87,7 @@ class MDBO(Momenta):
 class VRDBO(MDBO):
     """MDBO with recursive momentum: the newest samples are also taken at the previous iterate.
 
-    See `MDBO` for the parameters; as in DIAMOND, eta and gamma should be 1 at t = 0.
+    See `MDBO` for the parameters.
     """
 
     title: ClassVar[str] = "VRDBO"
