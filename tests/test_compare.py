@@ -1,10 +1,11 @@
 """Paired comparisons at equal budgets."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dsbo.trace import Trace
-from dsbo_book.experiments.compare import late, paired
+from dsbo_book.experiments.compare import by_budget, late, paired, settled, verdicts
 
 
 def trace(method, seed, calls, scale):
@@ -45,3 +46,41 @@ def test_who_is_ahead_depends_on_what_is_counted():
 def test_seeds_must_agree():
     with pytest.raises(ValueError, match="different seeds"):
         paired(runs()[1:], "metric")
+
+
+def test_an_interval_holds_the_ratio_and_the_seeds_are_told():
+    row = paired(runs(), "metric").loc["D-SGD"]
+    assert row["low"] < row["ratio"] < row["high"] < 1
+    assert row["n"] == 3
+
+
+def test_budgets_double_and_show_where_the_order_turns():
+    """The metric of one falls like 1/t, that of the other stays: they cross at half the budget."""
+    ours = [trace("DIAMOND", s, 1, 50.0 + s) for s in range(3)]
+    other = [trace("D-SGD", s, 1, 1.0) for s in range(3)]
+    for one in other:
+        one.rows = [
+            row | {"metric": 1.0 + 0.001 * one.provenance["cell"]["seed"]} for row in one.rows
+        ]
+    table = by_budget(ours + other, "metric")
+    assert list(table.index.get_level_values("budget")) == ["1/8", "1/4", "1/2", "1"]
+    assert (np.diff(table["ratio"]) < 0).all()
+    words = verdicts(table["p"])
+    assert list(words) == ["behind", "behind", "behind", "ahead"]
+    assert list(settled(words.unstack("budget")[["1/4", "1/2"]])) == ["behind"]
+    assert list(settled(words.unstack("budget")[["1/2", "1"]])) == ["still changing"]
+
+
+def test_verdicts_bear_how_many_comparisons_there_are():
+    """One p of 0.02 alone is news; among twenty it is what chance brings."""
+    assert list(verdicts(pd.Series([0.02]))) == ["ahead"]
+    assert list(verdicts(pd.Series([0.98]))) == ["behind"]
+    many = pd.Series([0.02, *np.linspace(0.1, 0.9, 19)])
+    assert list(verdicts(many)) == ["level"] * 20
+
+
+def test_a_budget_without_rows_is_refused():
+    with pytest.raises(
+        ValueError, match=r"no row between 0\.375 and 0\.5 of step; record more often"
+    ):
+        paired(runs(), "metric", share=0.005)

@@ -11,21 +11,35 @@ from scipy import stats
 
 from dsbo.trace import Trace
 
+SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Of the largest budget, each twice the one before."""
+LEVEL = 0.05
+"""Of the verdicts of a family that are not *level*, so many may be wrong."""
+
 
 def late(trace: Trace, column: str, x: str, budget: float) -> float:
     """Return the mean of a column where ``x`` lies in the last quarter of ``budget``."""
     spent = trace[x]
     rows = (spent > 0.75 * budget) & (spent <= budget)
+    if not rows.any():
+        raise ValueError(
+            f"no row between {0.75 * budget:g} and {budget:g} of {x}; record more often"
+        )
     return float(trace[column][rows].mean())
 
 
 def paired(
-    traces: Sequence[Trace], column: str, x: str = "step", ours: str = "DIAMOND", sign: int = 1
+    traces: Sequence[Trace],
+    column: str,
+    x: str = "step",
+    ours: str = "DIAMOND",
+    sign: int = 1,
+    share: float = 1.0,
 ) -> pd.DataFrame:
     """Return a row for every other method: how much ours is ahead, and a paired test over seeds.
 
-    All are compared at the largest budget of ``x`` that every trace reaches, by the mean of the
-    column over the last quarter of that budget.
+    All are compared at a share of the largest budget of ``x`` that every trace reaches, by the mean
+    of the column over the last quarter of that budget.
 
     Parameters
     ----------
@@ -39,20 +53,22 @@ def paired(
         Method that is compared with each of the others.
     sign : int
         -1 if large numbers are good.
+    share : float
+        Of the largest budget.
 
     Returns
     -------
     DataFrame
         Columns ``ours`` and ``other`` (means over seeds), ``ratio`` (geometric mean of ours by
-        other), ``seeds`` (on how many ours is ahead) and ``p`` (one-sided paired t-test of the
-        logarithms, ours ahead).
+        other) and ``low`` to ``high``, which holds it with 95 %, ``n`` (seeds), ``seeds`` (on how
+        many ours is ahead) and ``p`` (one-sided paired t-test of the logarithms, ours ahead).
 
     Raises
     ------
     ValueError
-        If methods were run on different seeds.
+        If methods were run on different seeds, or nothing was recorded in that quarter.
     """
-    budget = min(float(trace[x][-1]) for trace in traces)
+    budget = share * min(float(trace[x][-1]) for trace in traces)
     values: dict[str, dict[int, float]] = {}
     for trace in traces:
         cell = trace.provenance["cell"]
@@ -65,14 +81,49 @@ def paired(
         if name != ours:
             a, b = _array(values[ours], seeds), _array(values[name], seeds)
             ahead = sign * (np.log(b) - np.log(a))
+            test = stats.ttest_1samp(ahead, 0, alternative="greater")
+            low, high = stats.ttest_1samp(np.log(a / b), 0).confidence_interval()
             rows[name] = {
                 "ours": a.mean(),
                 "other": b.mean(),
                 "ratio": float(np.exp(np.mean(np.log(a / b)))),
+                "low": float(np.exp(low)),
+                "high": float(np.exp(high)),
+                "n": len(seeds),
                 "seeds": int((ahead > 0).sum()),
-                "p": float(stats.ttest_1samp(ahead, 0, alternative="greater").pvalue),
+                "p": float(test.pvalue),
             }
     return pd.DataFrame(rows).T.rename_axis(f"{ours} against")
+
+
+def by_budget(
+    traces: Sequence[Trace], column: str, x: str = "step", ours: str = "DIAMOND", sign: int = 1
+) -> pd.DataFrame:
+    """Return `paired` at `SHARES` of the largest budget, one below another."""
+    each = {f"1/{round(1 / s)}" if s < 1 else "1": s for s in SHARES}
+    tables = {words: paired(traces, column, x, ours, sign, share) for words, share in each.items()}
+    return pd.concat(tables, names=["budget"])
+
+
+def verdicts(p: pd.Series[float]) -> pd.Series[str]:
+    """Return *ahead*, *behind* or *level* for the one-sided p of a whole family of comparisons.
+
+    Of those that are called ahead or behind one in twenty is expected to be wrong at most, by
+    Benjamini and Hochberg's rule for the two-sided tests.
+    """
+    one_sided = p.to_numpy(float)
+    found = stats.false_discovery_control(2 * np.minimum(one_sided, 1 - one_sided)) < LEVEL
+    words = np.where(found, np.where(one_sided < 0.5, "ahead", "behind"), "level")
+    return pd.Series(words.tolist(), p.index)
+
+
+def settled(words: pd.DataFrame) -> pd.Series[str]:
+    """Return the last column, or *still changing* where it differs from the one before.
+
+    The columns are verdicts at growing budgets, each twice the one before.
+    """
+    last, before = words.iloc[:, -1], words.iloc[:, -2]
+    return last.where(last == before, "still changing")
 
 
 def _array(own: dict[int, float], seeds: list[int]) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ def table(traces: Sequence[Trace], column: str) -> pd.DataFrame:
 
 def chosen(scores: pd.DataFrame) -> dict[str, Cell]:
     """Return each method's candidate with the smallest mean score."""
-    keys = list(scores.index.names)
+    keys = [str(name) for name in scores.index.names]
     best: dict[str, Any] = {name: scores[name].idxmin() for name in scores.columns}
     told = {name: dict(zip(keys, map(float, values), strict=True)) for name, values in best.items()}
     return {name: {k: v for k, v in own.items() if v == v} for name, own in told.items()}
