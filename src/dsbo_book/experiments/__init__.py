@@ -83,7 +83,7 @@ EXPERIMENTS = {
     ),
     "meta-tuning": _tuning("meta"),
     "meta": _figure(
-        "meta", "DIAMOND learns a common representation (Qiu et al. 2023, Figs 1 to 3)"
+        "meta", "DIAMOND learns a common representation (Qiu et al. 2023, Figs 1 to 3)", "long"
     ),
     "a9a-tuning": _tuning("a9a"),
     "a9a": _figure("a9a", "DIAMOND tunes a regulariser on a9a (Qiu et al. 2023, Fig. 4)"),

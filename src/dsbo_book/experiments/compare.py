@@ -13,19 +13,16 @@ from dsbo.trace import Trace
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of the largest budget, each twice the one before."""
+POINTS = 65
+"""At which a line is read off, for its mean."""
 LEVEL = 0.05
 """Of the verdicts of a family that are not *level*, so many may be wrong."""
 
 
 def late(trace: Trace, column: str, x: str, budget: float) -> float:
-    """Return the mean of a column where ``x`` lies in the last quarter of ``budget``."""
-    spent = trace[x]
-    rows = (spent > 0.75 * budget) & (spent <= budget)
-    if not rows.any():
-        raise ValueError(
-            f"no row between {0.75 * budget:g} and {budget:g} of {x}; record more often"
-        )
-    return float(trace[column][rows].mean())
+    """Return the mean over the last quarter of ``budget`` of the line through a column's rows."""
+    quarter = np.linspace(0.75 * budget, budget, POINTS)
+    return float(np.interp(quarter, trace[x], trace[column]).mean())
 
 
 def paired(
@@ -38,8 +35,7 @@ def paired(
 ) -> pd.DataFrame:
     """Return a row for every other method: how much ours is ahead, and a paired test over seeds.
 
-    All are compared at a share of the largest budget of ``x`` that every trace reaches, by the mean
-    of the column over the last quarter of that budget.
+    All are compared at a share of the largest budget of ``x`` that every trace reaches, by `late`.
 
     Parameters
     ----------
@@ -66,7 +62,7 @@ def paired(
     Raises
     ------
     ValueError
-        If methods were run on different seeds, or nothing was recorded in that quarter.
+        If methods were run on different seeds.
     """
     budget = share * min(float(trace[x][-1]) for trace in traces)
     values: dict[str, dict[int, float]] = {}
@@ -97,10 +93,15 @@ def paired(
 
 
 def by_budget(
-    traces: Sequence[Trace], column: str, x: str = "step", ours: str = "DIAMOND", sign: int = 1
+    traces: Sequence[Trace],
+    column: str,
+    x: str = "step",
+    ours: str = "DIAMOND",
+    sign: int = 1,
+    shares: Sequence[float] = SHARES,
 ) -> pd.DataFrame:
-    """Return `paired` at `SHARES` of the largest budget, one below another."""
-    each = {f"1/{round(1 / s)}" if s < 1 else "1": s for s in SHARES}
+    """Return `paired` at some shares of the largest budget, one below another."""
+    each = {f"1/{round(1 / s)}" if s < 1 else "1": s for s in shares}
     tables = {words: paired(traces, column, x, ours, sign, share) for words, share in each.items()}
     return pd.concat(tables, names=["budget"])
 
