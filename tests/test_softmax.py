@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dsbo import SecondOrder
+from dsbo.problems import Quadratic
 from dsbo_book.problems import logistic_regression, meta_learning
 from dsbo_book.problems.logistic import _lower
 from dsbo_book.problems.softmax import minimise
@@ -124,3 +125,24 @@ def test_the_closed_form_of_the_lower_level_is_that_of_automatic_differentiation
     here, there = closed.counted(mine).at(x, y, batch), auto.counted(its).at(x, y, batch)
     torch.testing.assert_close(here.both(many), there.both(many))
     assert mine == its == {"jvps": 2, "hvps": 2}
+
+
+@pytest.mark.timeout(120)
+def test_many_unknowns_are_solved_for_on_several_threads_too():
+    """There PyTorch's factorisation of a batch hangs or is wrong, from about 150 unknowns on."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        rng = torch.Generator().manual_seed(0)
+        a = torch.randn(4, 300, 100, generator=rng, dtype=torch.float64)
+        ridge, start = torch.ones(4, 100).double(), torch.zeros(4, 100, 2).double()
+        c = (a[..., 0] > 0).long()
+        heads = minimise(a, c, ridge, start)
+        pull = torch.softmax(a @ heads, -1) - torch.nn.functional.one_hot(c)
+        assert (a.mT @ pull / 300 + heads).abs().max() < 1e-9
+        wide = Quadratic.random(3, 2, 200, seed=1)
+        y, _ = wide.lower_solution(wide.x0, shared=False)
+        rows = wide.x0.expand(3, -1), y, wide.lower.full(wide.everyone())
+        assert wide.g.grad(*rows)[1].abs().max() < 1e-9
+    finally:
+        torch.set_num_threads(threads)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dsbo.checked import real, whole
 from dsbo.levels import Level, Pair, count_products
+from dsbo.linear import solve
 from dsbo.problems.problem import Problem
 from dsbo.problems.samplers import Noisy
 
@@ -262,16 +263,15 @@ def _metrics(problem: Quadratic, x: Tensor, _: Tensor, shared: bool) -> dict[str
 
 def _lower_solution(problem: Quadratic, x: Tensor, shared: bool) -> tuple[Tensor, Tensor]:
     _, Q, R, _, r, A, B, b = problem.coefficients(shared).values()
-    y = torch.linalg.solve(A, B @ x + b)
-    z = torch.linalg.solve(A, Q.mT @ x + _times(R, y) + r)
+    y = solve(A, B @ x + b)
+    z = solve(A, Q.mT @ x + _times(R, y) + r)
     return (y[0], z[0]) if shared else (y, z)
 
 
 def _hypergradient_map(problem: Quadratic, shared: bool) -> tuple[Tensor, Tensor]:
     """Return the matrix and the offset of the affine map x -> ∇Φ(x)."""
     P, Q, R, p, r, A, B, b = problem.coefficients(shared).values()
-    S = torch.linalg.solve(A, B)
-    s0 = torch.linalg.solve(A, b)[..., None]
+    S, s0 = solve(A, B), solve(A, b[..., None])
     H = P + Q @ S + S.mT @ Q.mT + S.mT @ R @ S
     g0 = p[..., None] + Q @ s0 + S.mT @ (R @ s0 + r[..., None])
     return H.mean(0), g0.mean(0)[:, 0]

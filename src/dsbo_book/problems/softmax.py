@@ -49,7 +49,8 @@ class SoftmaxLower:
         _, u_y = problem.f.grad(*at)
         u_y = u_y.mean(0, keepdim=True) if shared else u_y
         H = hessian(a, torch.softmax(a @ heads, -1), ridge)
-        z = torch.linalg.solve(H, u_y.double()).to(y)
+        factor = torch.linalg.cholesky(H)
+        z = torch.cholesky_solve(u_y.double()[..., None], factor)[..., 0].to(y)
         return (y[0], z[0]) if shared else (y, z)
 
     def metrics(self, problem: Problem, x: Tensor, y: Tensor, shared: bool) -> dict[str, float]:
@@ -116,18 +117,18 @@ def minimise(
         If that many steps do not get there, for instance because ``a`` holds NaN.
     """
     truth = one_hot(c, y.shape[-1]).to(a)
-    H, last = None, torch.inf
+    factor, last = None, torch.inf
     for _ in range(steps):
         shares = torch.softmax(a @ y, -1)
         gradient = a.mT @ (shares - truth) / a.shape[1] + ridge[..., None] * y
         norm = float(gradient.flatten(1).norm(dim=1).max())
         if norm <= tol:
             return y
-        if H is None or norm > last / 10:
-            H = hessian(a, shares, ridge)
-        direction, singular = torch.linalg.solve_ex(H, gradient.flatten(1))
-        if singular.any():
-            raise ValueError("Newton's method met a singular Hessian of g; use a larger ridge")
+        if factor is None or norm > last / 10:
+            factor, singular = torch.linalg.cholesky_ex(hessian(a, shares, ridge))
+            if singular.any():
+                raise ValueError("Newton's method met a singular Hessian of g; use a larger ridge")
+        direction = torch.cholesky_solve(gradient.flatten(1)[..., None], factor)
         y, last = _halved(a, c, ridge, y, direction.reshape(y.shape)), norm
     raise ValueError(f"Newton's method left a gradient of norm {norm:.2g} in g")
 
