@@ -88,7 +88,7 @@ SLOW = {"alpha": 1.0, "beta": 0.1}
 """Steps that suit every size; only cost is compared."""
 
 
-def start(cell: Cell, steps: int = 1000, every: int = 25, compile: bool = True) -> Start:  # noqa: A002
+def start(cell: Cell, steps: int = 4000, every: int = 50, compile: bool = True) -> Start:  # noqa: A002
     """Return what a cell starts; it may also say ``theta`` and the ``features`` of made-up data."""
     dataset, method, features = cell["dataset"], cell["method"], cell.get("features", 60)
     task = {
@@ -148,11 +148,11 @@ STUDIES = {
 }
 """``quick`` is what a page runs."""
 TUNING = {
-    "paper": Study(_trials(*LEVELS), partial(start, every=125)),
+    "paper": Study(_trials(*LEVELS), partial(start, steps=1000, every=125)),
     "quick": Study(_trials("synthetic"), partial(quick, every=12)),
 }
 THETA = {
-    "paper": Study(cross(BY_THETA, grid(seed=REPORTED)), start),
+    "paper": Study(cross(BY_THETA, grid(seed=REPORTED)), partial(start, steps=1000, every=25)),
     "quick": Study(cross(BY_THETA, [{"seed": 0}]), partial(quick, steps=60)),
 }
 SIZE = {
