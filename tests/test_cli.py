@@ -19,7 +19,7 @@ TASK = partial(tasks.cleaning, dataset="fashion_mnist-sample", train=200, clean=
 TINY = Study(cleaning.STUDIES["quick"].cells, partial(cleaning.start, task=TASK, steps=6, every=3))
 
 
-RECORD = "a9a-long"
+RECORD = "cleaning-small"
 ODD = ("one", "1.5", "", "1e3", "0x1", "nan")
 NOWHERE = ("meta", "xla", "hpu", "hip", "lazy", "vulkan", "privateuseone", "cpu:-1", "", "cuda:99")
 NO_TIME = ("0", "-1", "nan", "inf", "1e300", "1e-400")
