@@ -40,15 +40,14 @@ def by_theorem(cell: Cell, K: int, L: float) -> DIAMOND:
 def candidates(
     method: str, alpha: Sequence[float], beta: Sequence[float], eta: Sequence[float]
 ) -> list[Cell]:
-    """Return as many candidates for each method, the coarse ones of all first.
+    """Return as many candidates for each method, within the same bounds.
 
-    A method with momentum tries every ``eta`` with every second ``alpha`` and with the first two
-    ``beta``; one without tries as many pairs more, from the whole of both axes.
+    Of nine ``alpha`` a method with momentum takes the first, the middle and the last, each with
+    every one of three ``eta``; one without takes all nine.
     """
-    coarse = grid(alpha=alpha[::2], beta=beta[:2])
-    if METHODS[method].momentum:
-        return [pair | {"eta": value} for value in eta for pair in coarse]
-    return coarse + [pair for pair in grid(alpha=alpha, beta=beta) if pair not in coarse]
+    if not METHODS[method].momentum:
+        return grid(alpha=alpha, beta=beta)
+    return grid(eta=eta, alpha=alpha[::4], beta=beta)
 
 
 def as_printed(printed: Cell) -> dict[str, Cell]:
