@@ -4,8 +4,9 @@
     tracked u    GT-SGD                   DIAMOND
     u = p        D-SGD                    M-SGD
 
-Qiu et al. 2023, section VI. The paper prints D-SGD's and GT-SGD's gradients at the iterate that
-they define; here they are taken at the previous one. Derived in book/diamond.md.
+Qiu et al. 2023, section VI. The paper prints D-SGD's gradients at the iterate that they define;
+here they are taken at the previous one, as they are printed for GT-SGD. Derived in
+book/diamond.md.
 """
 
 from __future__ import annotations
