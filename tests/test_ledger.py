@@ -108,9 +108,24 @@ def test_a_claim_that_failed_supports_nothing(book):
 
 def test_what_is_not_checked_needs_no_page(book):
     plain = {name: ENTRY[name] for name in ledger.FIELDS} | {"verdict": "not checked"}
-    (entry,), wrong = read(book, plain)
+    (entry,), wrong = read(book, plain | {"why": "Too long to add."})
     assert not wrong
+    assert entry.why == "Too long to add."
     assert ledger.unsupported(entry, {}) == []
+
+
+@pytest.mark.parametrize("why", [{}, {"why": ""}])
+def test_what_is_not_checked_says_why(book, why):
+    plain = {name: ENTRY[name] for name in ledger.FIELDS} | {"verdict": "not checked"}
+    entries, (message,) = read(book, plain | why)
+    assert not entries
+    assert "says why" in message
+
+
+@pytest.mark.parametrize("word", [word for word in ledger.VERDICTS if word != ledger.UNCHECKED])
+def test_every_other_verdict_needs_a_claim(book, word):
+    assert verdict(book, verdict=word) == []
+    assert verdict(book, verdict=word, claim="2 + 2 = 4")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +136,7 @@ def test_what_is_not_checked_needs_no_page(book):
         ({"verdict": "not checked"}, "names a page and a claim"),
         ({"claim": ""}, "names a page and a claim"),
         ({"page": None}, "names a page and a claim"),
+        ({"why": "It is hard."}, "says why"),
         ({"statement": ""}, "lacks ['statement']"),
         ({"remark": "trust me"}, "does not know ['remark']"),
     ],

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAPERS = {"dsoba": "D-SOBA, the slides", "diamond": "DIAMOND"}
-VERDICTS = ("derived", "measured", "reproduced", "not reproduced", "not checked")
+VERDICTS = (
+    "derived",
+    "measured",
+    "consistent with",
+    "reproduced",
+    "not reproduced",
+    "depends",
+    "not checked",
+)
 UNCHECKED = VERDICTS[-1]
 FIELDS = ("paper", "place", "statement", "verdict")
 
@@ -49,7 +57,7 @@ Records = dict[str, list[Record]]
 
 @dataclass(frozen=True)
 class Entry:
-    """One statement of a paper, with the claims of one page that decide on it."""
+    """One statement of a paper, with the claims of one page that decide on it, or why none does."""
 
     paper: str
     place: str
@@ -57,6 +65,7 @@ class Entry:
     verdict: str
     page: str
     claims: tuple[str, ...]
+    why: str = ""
 
 
 def toc_files(node: Any) -> list[str]:
@@ -98,17 +107,20 @@ def load_ledger(path: Path) -> tuple[list[Entry], list[str]]:
     for number, item in enumerate(yaml.safe_load(path.read_text("utf-8")), start=1):
         where = f"ledger entry {number}"
         lacking = [name for name in FIELDS if not item.get(name)]
-        unknown = sorted(set(item) - {*FIELDS, "page", "claim"})
+        unknown = sorted(set(item) - {*FIELDS, "page", "claim", "why"})
         if lacking or unknown:
             wrong.append(f"{where}: lacks {lacking}, does not know {unknown}")
         elif item["paper"] not in PAPERS or item["verdict"] not in VERDICTS:
             wrong.append(f"{where}: {item['paper']}, {item['verdict']}: no such paper or verdict")
         elif (item["verdict"] == UNCHECKED) == bool(item.get("page") and item.get("claim")):
             wrong.append(f"{where}: every verdict but '{UNCHECKED}' names a page and a claim")
+        elif (item["verdict"] == UNCHECKED) != bool(item.get("why")):
+            wrong.append(f"{where}: '{UNCHECKED}', and no other verdict, says why")
         else:
             named = item.get("claim", [])
             texts = tuple([named] if isinstance(named, str) else named)
-            entries.append(Entry(*(item[name] for name in FIELDS), item.get("page", ""), texts))
+            told = [item[name] for name in FIELDS]
+            entries.append(Entry(*told, item.get("page", ""), texts, item.get("why", "")))
     return entries, wrong
 
 

@@ -151,7 +151,7 @@ class Ledger(FromRecords):
         own = [entry for entry in entries if entry.paper == paper]
         counts = Counter(entry.verdict for entry in own)
         told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
-        heads = ("place", "statement", "verdict", "shown by")
+        heads = ("place", "statement", "verdict", "shown by, or why not")
         rows = [
             (
                 "",
@@ -170,9 +170,9 @@ class Ledger(FromRecords):
         return nodes.section("", title, *plain(f"{told}."), shown, ids=[name], names=[name])
 
     def shown(self, entry: Entry, records: Records) -> list[nodes.Node]:
-        """Return links to the page and to the rows of its claims."""
+        """Return links to the page and to the rows of its claims, or why there are none."""
         if entry.verdict == UNCHECKED:
-            return plain("none")
+            return self.parsed(entry.why)
         found = nodes.paragraph("", "", self.link(entry.page))
         for text in entry.claims:
             found += nodes.Text("; " if text != entry.claims[0] else ": ")
