@@ -3,13 +3,16 @@
     alpha_t = c_α (2 + t)^(-1/3)        beta_t = c_β alpha_t        eta_{t+1} = c_η alpha_t² .
 
 A cell's ``alpha`` is c_α, its ``beta`` is c_α c_β and its ``eta``, which DIAMOND and M-SGD have, is
-c_η c_α² = c_γ c_α²: the momenta are eta (2 + t)^(-2/3), cut at 1. So the three can be chosen one by
-one.
+c_η c_α² = c_γ c_α²: the momenta of t + 1 are eta (2 + t)^(-2/3), at most 1. So the three can be
+chosen one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
 
 from dsbo.algorithms import DIAMOND, DSGD, GTSGD, MSGD
 from dsbo_book.experiments.study import Cell, grid
@@ -48,6 +51,14 @@ def candidates(
     if not METHODS[method].momentum:
         return grid(alpha=alpha, beta=beta)
     return grid(eta=eta, alpha=alpha[::4], beta=beta)
+
+
+def coarse(scores: pd.DataFrame, eta: float) -> pd.DataFrame:
+    """Return the scores of the ``alpha`` that all methods try, of momenta the ``eta`` alone."""
+    momentum = [name for name in scores if METHODS[str(name)].momentum]
+    shared = scores[momentum].dropna(how="all").index.unique("alpha")
+    level = scores.index.get_level_values
+    return scores[level("alpha").isin(shared) & level("eta").isin([eta, np.nan])]
 
 
 def as_printed(printed: Cell) -> dict[str, Cell]:
