@@ -483,7 +483,7 @@ MUTANTS = (
     ),
     Mutant(
         "softmax: Hessian without its rank-one part", "src/dsbo_book/problems/softmax.py",
-        "H = -(scaled.mT @ scaled)", "H = 0 * (scaled.mT @ scaled)", (SOFTMAX,),
+        "= -(scaled.mT @ scaled)", "= 0 * (scaled.mT @ scaled)", (SOFTMAX,),
     ),
     Mutant(
         "quadratic: B without its sign", "src/dsbo/problems/quadratic.py",

@@ -134,14 +134,20 @@ def minimise(
 
 
 def hessian(a: Tensor, shares: Tensor, ridge: Tensor) -> Tensor:
-    """Return the Hessians ``[n, kq, kq]`` where the classes' shares are ``[n, m, q]``."""
+    """Return the Hessians ``[n, kq, kq]`` where the classes' shares are ``[n, m, q]``.
+
+    The blocks of a class sum to zero, which gives those of the last class.
+    """
     n, m, k = a.shape
     q = shares.shape[-1]
-    scaled = (a[..., None] * shares[..., None, :]).reshape(n, m, k * q)
-    H = -(scaled.mT @ scaled).reshape(n, k, q, k, q)
-    same = torch.einsum("nmkc,nml->nkcl", scaled.reshape(n, m, k, q), a)
-    H.diagonal(dim1=2, dim2=4).add_(same.permute(0, 1, 3, 2))
-    H = H.reshape(n, k * q, k * q) / m
+    scaled = (a[..., None] * shares[..., None, :-1]).reshape(n, m, k * (q - 1))
+    own = (a.mT @ scaled).view(n, k, k, q - 1)
+    H = a.new_zeros(n, k, q, k, q)
+    H[:, :, :-1, :, :-1] = -(scaled.mT @ scaled).view(n, k, q - 1, k, q - 1)
+    H[:, :, :-1, :, :-1].diagonal(dim1=2, dim2=4).add_(own)
+    H[..., -1] = -H.sum(4)
+    H[:, :, -1] = -H.sum(2)
+    H = H.view(n, k * q, k * q) / m
     H.diagonal(dim1=1, dim2=2).add_(ridge.repeat_interleave(q, dim=1))
     return H
 
