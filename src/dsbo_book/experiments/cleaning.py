@@ -73,6 +73,7 @@ def start(
     task: Callable[..., Problem] = tasks.cleaning,
     steps: int = 2000,
     every: int = 50,
+    compile: bool = True,  # noqa: A002
 ) -> Start:
     """Return what a cell starts: beta is meant at t = 0 and falls like t^(-1/2) from t = 200 on."""
     beta = Power(cell["beta"] * 200.0**0.5, 200.0, 0.5)
@@ -82,7 +83,7 @@ def start(
     network = networks.regular(cell["graph"], 10, SELF_WEIGHT)
     keep = (cell["method"], cell["graph"], cell["seed"]) == ("D-SOBA", "complete", 0)
     described = partial(task, rate=cell["rate"], seed=cell["seed"], trust=TRUST[cell["method"]])
-    return Start(algorithm, described, network, steps, every, keep=keep)
+    return Start(algorithm, described, network, steps, every, compile, keep)
 
 
 def cells(
@@ -106,7 +107,7 @@ def _trials(scale: str) -> list[Cell]:
 SAMPLE = partial(tasks.cleaning, dataset="fashion_mnist-sample", train=4_000, clean=1_000)
 TENTH = partial(tasks.cleaning, train=5_000, clean=1_000)
 small = partial(start, task=TENTH, steps=500, every=25)
-quick = partial(start, task=SAMPLE, steps=120, every=20)
+quick = partial(start, task=SAMPLE, steps=120, every=20, compile=False)
 STUDIES = {
     "paper": Study(cells("paper", GRAPHS, RATES, REPORTED), start),
     "small": Study(cells("small", GRAPHS[:1], RATES[:1], REPORTED), small),

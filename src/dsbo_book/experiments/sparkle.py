@@ -48,6 +48,7 @@ def start(
     task: Callable[..., Problem] = tasks.cleaning,
     steps: int = 1000,
     every: int = 50,
+    compile: bool = True,  # noqa: A002
 ) -> Start:
     """Return what a cell starts: beta is meant at t = 0 and falls like t^(-1/2) from t = 200 on."""
     beta = Power(cell["beta"] * 200.0**0.5, 200.0, 0.5)
@@ -55,7 +56,7 @@ def start(
     network = x if x is yz else PerLevel(x=x, y=yz, z=yz)
     algorithm = METHODS[cell["method"]](cell["alpha"], beta, 0.1, 0.2)
     described = partial(task, rate=cell["rate"], seed=cell["seed"])
-    return Start(algorithm, described, network, steps, every)
+    return Start(algorithm, described, network, steps, every, compile)
 
 
 def cells(rates: Sequence[float], seeds: Sequence[int], share: float = 1.0) -> list[Cell]:
@@ -72,7 +73,7 @@ def cells(rates: Sequence[float], seeds: Sequence[int], share: float = 1.0) -> l
 SAMPLE = partial(
     tasks.cleaning, dataset="fashion_mnist-sample", train=4_000, clean=1_000, hidden=50
 )
-quick = partial(start, task=SAMPLE, steps=100, every=20)
+quick = partial(start, task=SAMPLE, steps=100, every=20, compile=False)
 TRIALS = trials(grid(method=METHODS, sparse=["everywhere"], rate=RATES[:1]), lambda _: CANDIDATES)
 STUDIES = {
     "paper": Study(cells(RATES, REPORTED), start),
