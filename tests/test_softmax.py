@@ -101,13 +101,21 @@ def test_what_cannot_be_solved_is_refused():
         logistic_regression(samples(0), wide, wide, classes=Q)
 
 
-def test_metrics_of_a_run_about_to_diverge_are_nan_and_do_not_stop_it():
+@pytest.mark.parametrize(
+    ("x", "y", "told"),
+    [(1e4, 0.0, "Newton"), (-1e4, 0.0, "singular"), (-1e4, 1e4, "singular")],
+)
+def test_metrics_of_a_run_about_to_diverge_are_nan_and_do_not_stop_it(x, y, told):
+    """Without a ridge the Hessian is singular, also where a huge y leaves no gradient."""
     task = logistic()
-    x = torch.full((task.agents, task.d), 1e4, dtype=task.x0.dtype)
-    told = task.metrics(task, x, torch.zeros(task.agents, task.p, dtype=task.x0.dtype), True)
-    assert math.isnan(told["stationarity"])
-    assert math.isnan(told["metric"])
-    with pytest.raises(ValueError, match="Newton"):
+    x = torch.full((task.agents, task.d), x, dtype=task.x0.dtype)
+    start = y * torch.randn(
+        task.agents, task.p, generator=torch.Generator().manual_seed(0), dtype=task.x0.dtype
+    )
+    found = task.metrics(task, x, start, True)
+    assert math.isnan(found["stationarity"])
+    assert math.isnan(found["metric"])
+    with pytest.raises(ValueError, match=told):
         task.hypergradient(x[0])
 
 

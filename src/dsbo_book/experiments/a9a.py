@@ -19,14 +19,20 @@ EDGES = (0.3, 0.5, 0.8)
 """Edge probabilities; all methods run at the first, the paper's two at all."""
 PRINTED = {"alpha": 5.0, "beta": 7.5, "eta": 2.5}
 ALPHAS = (50.0, 70.0, 100.0, 140.0, 200.0, 280.0, 400.0, 560.0, 800.0)
+STEPS = {"alpha": 800.0, "beta": 1.0}
 TUNED = {
-    "DIAMOND": {"alpha": 100.0, "beta": 2.5, "eta": 2.5},
-    "GT-SGD": {"alpha": 100.0, "beta": 1.0},
-    "M-SGD": {"alpha": 100.0, "beta": 2.5, "eta": 2.5},
-    "D-SGD": {"alpha": 100.0, "beta": 1.0},
+    "DIAMOND": STEPS | {"eta": 0.5},
+    "GT-SGD": STEPS,
+    "M-SGD": STEPS | {"eta": 0.5},
+    "D-SGD": STEPS,
 }
 """What the tuner chose, by method; the chapter compares it with the record."""
-STEPS_TUNED = TUNED
+STEPS_TUNED = {
+    "DIAMOND": STEPS | {"eta": 2.5},
+    "GT-SGD": STEPS,
+    "M-SGD": STEPS | {"eta": 2.5},
+    "D-SGD": STEPS,
+}
 """What it chose among those of the coarse ``alpha`` whose momentum is the printed one."""
 
 

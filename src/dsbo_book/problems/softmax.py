@@ -49,7 +49,7 @@ class SoftmaxLower:
         _, u_y = problem.f.grad(*at)
         u_y = u_y.mean(0, keepdim=True) if shared else u_y
         H = hessian(a, torch.softmax(a @ heads, -1), ridge)
-        factor = torch.linalg.cholesky(H)
+        factor = _factor(H)
         z = torch.cholesky_solve(u_y.double()[..., None], factor)[..., 0].to(y)
         return (y[0], z[0]) if shared else (y, z)
 
@@ -125,9 +125,7 @@ def minimise(
         if norm <= tol:
             return y
         if factor is None or norm > last / 10:
-            factor, singular = torch.linalg.cholesky_ex(hessian(a, shares, ridge))
-            if singular.any():
-                raise ValueError("Newton's method met a singular Hessian of g; use a larger ridge")
+            factor = _factor(hessian(a, shares, ridge))
         direction = torch.cholesky_solve(gradient.flatten(1)[..., None], factor)
         y, last = _halved(a, c, ridge, y, direction.reshape(y.shape)), norm
     raise ValueError(f"Newton's method left a gradient of norm {norm:.2g} in g")
@@ -150,6 +148,14 @@ def hessian(a: Tensor, shares: Tensor, ridge: Tensor) -> Tensor:
     H = H.view(n, k * q, k * q) / m
     H.diagonal(dim1=1, dim2=2).add_(ridge.repeat_interleave(q, dim=1))
     return H
+
+
+def _factor(H: Tensor) -> Tensor:
+    factor: Tensor
+    factor, singular = torch.linalg.cholesky_ex(H)
+    if singular.any():
+        raise ValueError("the Hessian of g is singular in this precision; use a larger ridge")
+    return factor
 
 
 def _halved(a: Tensor, c: Tensor, ridge: Tensor, y: Tensor, direction: Tensor) -> Tensor:
