@@ -10,17 +10,15 @@ from __future__ import annotations
 from functools import partial
 
 from dsbo_book.experiments import networks, tasks
-from dsbo_book.experiments.diamond import METHODS, as_printed, by_theorem, candidates
-from dsbo_book.experiments.study import Cell, Start, Study, cross, grid, once
+from dsbo_book.experiments.diamond import METHODS, as_printed, by_theorem
+from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
 from dsbo_book.experiments.tuning import REPORTED, trials
 
 EDGES = (0.3, 0.5, 0.8)
 """Edge probabilities; all methods run at the first, DIAMOND on the smallest network at all."""
 PRINTED = {"alpha": 10.0, "beta": 100.0, "eta": 10.0}
-ALPHAS = {
-    "mnist": (0.1, 0.14, 0.17, 0.22, 0.3, 0.4, 0.55, 0.75, 1.0),
-    "cifar10": (0.03, 0.04, 0.055, 0.075, 0.1, 0.14, 0.17, 0.22, 0.3),
-}
+CANDIDATES = grid(alpha=(0.03, 0.1, 0.3), beta=(0.1, 0.3))
+"""Steps; the momenta beside them are the printed ones."""
 ON_MNIST = {
     "DIAMOND": {"alpha": 0.3, "beta": 0.3, "eta": 10.0},
     "GT-SGD": {"alpha": 0.3, "beta": 0.3},
@@ -35,10 +33,6 @@ ON_CIFAR10 = {
 }
 TUNED = {"mnist": ON_MNIST, "cifar10": ON_CIFAR10, "mnist-sample": ON_MNIST}
 """What the tuner chose, by data set and method; the chapter compares it with the record."""
-STEPS_TUNED = TUNED
-"""What it chose among those of the coarse ``alpha`` whose momentum is the printed one."""
-LONG = {"mnist": 6400, "cifar10": 1600}
-"""Iterations until the order of methods has not changed over a doubling, by data set."""
 
 
 def start(
@@ -68,45 +62,35 @@ def _tuned(datasets: tuple[str, ...], agents: tuple[int, ...]) -> list[Cell]:
 def _figures(
     datasets: tuple[str, ...], agents: tuple[int, ...], others: tuple[float, ...]
 ) -> list[Cell]:
-    """Return the cells of the three figures, and those with printed steps or printed momenta."""
-    some, steps = grid(dataset=datasets, agents=agents[:1]), as_printed(PRINTED)
-    edges = cross(some, grid(method=["DIAMOND"], edge=others))
-    own = cross(some, grid(method=METHODS, edge=EDGES[:1]))
-    return once(
-        _tuned(datasets, agents)
-        + [cell | TUNED[cell["dataset"]][cell["method"]] for cell in edges]
-        + [cell | STEPS_TUNED[cell["dataset"]][cell["method"]] for cell in own]
-        + [cell | steps[cell["method"]] for cell in own if cell["dataset"] == datasets[0]]
-    )
-
-
-def _candidates(cell: Cell) -> list[Cell]:
-    alphas = ALPHAS[cell["dataset"].removesuffix("-sample")]
-    return candidates(cell["method"], alphas, (0.1, 0.3), (2.5, 10.0, 40.0))
+    """Return the cells of the three figures, and the one with the printed steps."""
+    some = grid(dataset=datasets, agents=agents[:1], method=["DIAMOND"])
+    edges = cross(some, grid(edge=others))
+    edges = [cell | TUNED[cell["dataset"]]["DIAMOND"] for cell in edges]
+    return [*_tuned(datasets, agents), *edges, some[0] | {"edge": EDGES[0]} | PRINTED]
 
 
 def _trials(*datasets: str) -> list[Cell]:
-    return trials(grid(dataset=datasets, agents=[9], method=METHODS, edge=EDGES[:1]), _candidates)
-
-
-def _long(cell: Cell) -> Start:
-    steps = LONG[cell["dataset"]]
-    return start(cell, steps=steps, every=steps // 40)
+    cells = grid(dataset=datasets, agents=[9], method=METHODS, edge=EDGES[:1])
+    printed = as_printed(PRINTED)
+    return trials(cells, lambda cell: [printed[cell["method"]] | steps for steps in CANDIDATES])
 
 
 quick = partial(start, each=200, compile=False)
-PAPER = ("mnist", "cifar10"), (9, 15)
 STUDIES = {
-    "paper": Study(cross(_figures(*PAPER, EDGES[1:]), grid(seed=REPORTED)), start),
-    "long": Study(cross(_tuned(*PAPER), grid(seed=REPORTED)), _long),
+    "paper": Study(
+        cross(_figures(("mnist", "cifar10"), (9, 15), EDGES[1:]), grid(seed=REPORTED)), start
+    ),
+    "long": Study(
+        cross(_tuned(("mnist",), (9,)), grid(seed=REPORTED)),
+        partial(start, steps=6400, every=160),
+    ),
     "quick": Study(
-        cross(_figures(("mnist-sample",), (9,), ()), grid(seed=[0])),
-        partial(quick, steps=60),
+        cross(_figures(("mnist-sample",), (9,), ()), grid(seed=[0])), partial(quick, steps=60)
     ),
 }
 """``quick`` is what a page runs, on the sample that comes with the package; ``long`` asks how the
 order of methods changes with the budget."""
 TUNING = {
-    "paper": Study(_trials("mnist", "cifar10"), partial(start, steps=200, every=25)),
+    "paper": Study(_trials("mnist", "cifar10"), partial(start, steps=200)),
     "quick": Study(_trials("mnist-sample"), partial(quick, steps=40)),
 }
