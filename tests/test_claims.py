@@ -1,4 +1,5 @@
 import json
+import time
 from functools import partial
 from multiprocessing.pool import ThreadPool
 
@@ -7,6 +8,7 @@ import pytest
 import sympy as sp
 import torch
 
+from dsbo_book import perturbed
 from dsbo_book.claims import Claim, ClaimError, claim, refuted
 from dsbo_book.prose import glue
 
@@ -160,6 +162,50 @@ def test_the_page_is_recorded_and_nothing_without_a_file(book, monkeypatch):
     claim("yes", True)
     (told,) = records(book)
     assert told["page"] == "mixing"
+
+
+def test_a_failing_claim_is_recorded_with_its_section_where_all_are_to_be_seen(book, monkeypatch):
+    monkeypatch.setenv("DSBO_CLAIMS_GO_ON", "1")
+    monkeypatch.setenv("DSBO_SECTION", "Check")
+    assert not claim("a wrong one", 1.5, 1.0, tol=0.1).ok
+    assert not refuted("a right one", 1, 1).ok
+    assert [(r["section"], r["ok"]) for r in records(book)] == [("Check", False)] * 2
+
+
+ZERO = {"sign": "unchanged", "factor 1.5": "unchanged"}
+SIDES = [
+    (2.0, 2.0, 0.5, {"sign": "caught", "factor 1.5": "caught", "one index": "caught"}),
+    (2.0, 2.0, 1.1, {"sign": "caught", "factor 1.5": "survives", "one index": "caught"}),
+    (np.zeros(3), 0, 0.1, ZERO | {"one index": "caught"}),
+    (np.zeros(3), 0, 5.0, ZERO | {"one index": "survives"}),
+    (np.uint8(5), 5, None, {"sign": "caught", "plus one": "caught", "one index": "caught"}),
+    (np.eye(2), np.eye(2), 0.1, {"transposed": "unchanged", "one index": "caught"}),
+    (np.tri(2), np.tri(2), 0.1, {"transposed": "caught", "one index": "caught"}),
+    (torch.ones(3, 2, 2), torch.ones(3, 2, 2), 0.1, {"transposed": "unchanged"}),
+    (1 < 2, True, None, {"truth": "caught"}),
+    ((x + y) ** 2, x**2 + 2 * x * y + y**2, None, {"sign": "caught", "one index": "caught"}),
+    (x - x, 0, None, ZERO | {"one index": "caught"}),
+    (sp.Matrix([[x, 1], [0, x]]), sp.Matrix([[x, 1], [0, x]]), None, {"transposed": "caught"}),
+    (sp.Matrix([x, y]), sp.Matrix([x, y]), None, {"one index": "caught"}),
+    (sp.Matrix([0, 0]), 0, None, {"sign": "unchanged", "one index": "caught"}),
+    (sp.Function("g")(x) * 2, sp.Function("g")(x) * 2, None, {"factor 1.5": "caught"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("got", "want", "tol", "found"), SIDES)
+def test_a_wrong_right_side_is_caught_or_reported(got, want, tol, found, tmp_path, monkeypatch):
+    path = tmp_path / "perturbed.jsonl"
+    monkeypatch.setenv("DSBO_PERTURBED", str(path))
+    claim("two sides", got, want, tol)
+    (told,) = records(path)
+    assert told["text"] == "two sides"
+    assert told["perturbed"].items() >= found.items()
+
+
+def test_a_right_side_that_takes_too_long_to_decide_counts_as_caught(monkeypatch):
+    monkeypatch.setattr(perturbed, "SECONDS", 0.05)
+    found = perturbed.outcomes(np.ones(1), lambda _: time.sleep(5) is None)
+    assert set(found.values()) == {"caught"}
 
 
 def test_claims_made_side_by_side_keep_their_lines(book):

@@ -3,7 +3,8 @@
 ``claim`` passes if two sides agree, ``refuted`` if a perturbed identity misses by a stated margin,
 so that a reader sees that the check can fail. Both return a `Claim`, whose one line a notebook
 shows, and raise `ClaimError` otherwise. Where the environment variable ``DSBO_CLAIMS`` names a
-file, each claim, passed or not, is appended to it as one line of JSON.
+file, each claim, passed or not, is appended to it as one line of JSON; ``DSBO_PERTURBED`` names one
+for what `dsbo_book.perturbed` finds. With ``DSBO_CLAIMS_GO_ON`` nothing is raised.
 
 >>> claim("one third, three times", 3 * (1 / 3), 1.0, tol=1e-12)
 ✓ one third, three times                                |error| 0 < 1e-12
@@ -22,6 +23,7 @@ import sympy as sp
 import torch
 from sympy.logic.boolalg import BooleanAtom
 
+from dsbo_book import perturbed
 from dsbo_book.symbolic import NONZERO, at_random, is_zero
 
 __all__ = ["Claim", "ClaimError", "claim", "refuted"]
@@ -112,20 +114,17 @@ def claim(text: str, got: Any, want: Any = True, tol: float | None = None) -> Cl
     >>> claim("a binomial formula", (x - 1) * (x + 1), x**2 - 1)
     ✓ a binomial formula                                    exactly
     """
-    if tol is None and _symbolic(got, want):
-        return _settle(Claim(text, "claim", None, None, is_zero(_difference(got, want))), got, want)
-    if tol is None and _exact(got, want):
-        return _settle(Claim(text, "claim", None, None, _equal(got, want)), got, want)
-    bound = _positive(tol, "tol", "claim(…, tol=1e-8)")
-    error, size = _compare(got, want)
-    if 0 < size <= bound:
+    result = _claimed(text, got, want, tol)
+    if tol is not None and 0 < (size := float(np.abs(_array(want)).max())) <= tol:
         raise ValueError(
-            f"tol = {bound:.3g} is as large as want itself (|want| <= {size:.3g}), so the claim "
+            f"tol = {tol:.3g} is as large as want itself (|want| <= {size:.3g}), so the claim "
             "says nothing; give a smaller tol"
         )
-    return _settle(
-        Claim(text, "claim", error, bound, error is not None and error < bound), got, want
-    )
+    if result.ok and (path := os.environ.get("DSBO_PERTURBED")):
+        side = _filled(got, want, tol)
+        found = perturbed.outcomes(side, lambda other: _claimed(text, got, other, tol).ok)
+        _append(path, {"text": text, "perturbed": found})
+    return _settle(result, got, want)
 
 
 def refuted(text: str, got: Any, want: Any = True, margin: float | None = None) -> Claim:
@@ -165,26 +164,46 @@ def refuted(text: str, got: Any, want: Any = True, margin: float | None = None) 
     if margin is None and _exact(got, want):
         return _settle(Claim(text, "refuted", None, None, not _equal(got, want)), got, want)
     bound = _positive(margin, "margin", "refuted(…, margin=0.1)")
-    error, _ = _compare(got, want)
+    error = _compare(got, want)
     ok = error is not None and error >= bound
     return _settle(Claim(text, "refuted", error, bound, ok), got, want)
+
+
+def _claimed(text: str, got: Any, want: Any, tol: float | None) -> Claim:
+    if tol is None and _symbolic(got, want):
+        return Claim(text, "claim", None, None, is_zero(_difference(got, want)))
+    if tol is None and _exact(got, want):
+        return Claim(text, "claim", None, None, _equal(got, want))
+    bound = _positive(tol, "tol", "claim(…, tol=1e-8)")
+    error = _compare(got, want)
+    return Claim(text, "claim", error, bound, error is not None and error < bound)
+
+
+def _filled(got: Any, want: Any, tol: float | None) -> Any:
+    if tol is None and _symbolic(got, want):
+        alone = isinstance(got, sp.MatrixBase) and not isinstance(want, sp.MatrixBase)
+        return want * sp.ones(*got.shape) if alone else sp.sympify(want)
+    side = np.broadcast_to(_array(want), _array(got).shape)
+    return np.array(side if tol is None else side * 1.0)
+
+
+def _append(path: str, record: dict[str, Any]) -> None:
+    """Append a line in one write, since pages executed side by side share the file."""
+    keys = {"page": "DSBO_PAGE", "section": "DSBO_SECTION"}
+    place = {key: os.environ[name] for key, name in keys.items() if os.environ.get(name)}
+    line = json.dumps({**place, **record}, ensure_ascii=False, allow_nan=False) + "\n"
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(handle, line.encode())
+    finally:
+        os.close(handle)
 
 
 def _settle(result: Claim, got: Any, want: Any) -> Claim:
     """Record a claim, then return it or raise."""
     if path := os.environ.get("DSBO_CLAIMS"):
-        fields = ("text", "kind", "error", "tol", "ok")
-        record = {name: getattr(result, name) for name in fields}
-        if page := os.environ.get("DSBO_PAGE"):
-            record = {"page": page, **record}
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-        # one write to a file opened for appending: pages executed side by side share the file
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, line.encode())
-        finally:
-            os.close(handle)
-    if result.ok:
+        _append(path, vars(result))
+    if result.ok or os.environ.get("DSBO_CLAIMS_GO_ON"):
         return result
     if result.error is None:
         verb = "differs from" if result.kind == "claim" else "does not clearly differ from"
@@ -232,8 +251,8 @@ def _equal(got: Any, want: Any) -> bool:
     return bool(np.all(a == b))
 
 
-def _compare(got: Any, want: Any) -> tuple[float | None, float]:
-    """Return the largest |got - want|, None if one is not finite, and the largest |want|."""
+def _compare(got: Any, want: Any) -> float | None:
+    """Return the largest |got - want|, None if one is not finite."""
     a, b = _array(got), _array(want)
     if a.dtype.kind == "b" or b.dtype.kind == "b":
         raise ValueError(
@@ -241,11 +260,10 @@ def _compare(got: Any, want: Any) -> tuple[float | None, float]:
         )
     _require_shapes(a, b)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return None, 0.0
+        return None
     # Small types wrap around: 5 - 250 is 11 in eight bits without a sign.
     wide = np.clongdouble if "c" in a.dtype.kind + b.dtype.kind else np.longdouble
-    a, b = a.astype(wide), b.astype(wide)
-    return float(np.abs(a - b).max()), float(np.abs(b).max())
+    return float(np.abs(a.astype(wide) - b.astype(wide)).max())
 
 
 def _array(side: Any) -> Any:
