@@ -234,6 +234,13 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def vacuous(session: nox.Session) -> None:
+    """Evaluate every claim again with its right side made wrong; it must not hold."""
+    install(session, "-e", ".[book,site,test]")
+    session.run("python", "bench/vacuous.py", *session.posargs, env=KERNEL_ENV)
+
+
+@nox.session(default=False)
 def records(session: nox.Session) -> None:
     """Run the experiments at the size of the papers and store their traces."""
     install(session, "-e", ".[book]")
