@@ -31,7 +31,7 @@ def main() -> int:
     only = words.parse_args().only
     pages = [path.stem for path in sorted((ROOT / "book").glob("*.md")) if _claims(path)]
     known = json.loads(STORED.read_text("utf-8"))["pages"] if STORED.exists() else {}
-    wrong = 0
+    wrong, now = 0, commit()
     with tempfile.TemporaryDirectory() as folder:
         copied(Path(folder))
         for page in tqdm([p for p in pages if not only or p in only], unit="page"):
@@ -44,7 +44,7 @@ def main() -> int:
                 surviving = known[page]["surviving"]
                 for text, ways in surviving.items():
                     tqdm.write(f"{page}: {text}: {', '.join(ways)}")
-                stored = {"commit": commit(), "pages": {p: known[p] for p in pages if p in known}}
+                stored = {"commit": now, "pages": {p: known[p] for p in pages if p in known}}
                 write(STORED, stored)
     return 1 if wrong else 0
 
@@ -69,14 +69,16 @@ def _claims(path: Path) -> bool:
 
 def _counted(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     records = list(records)
-    found = Counter(outcome for told in records for outcome in told["perturbed"].values())
+    numbers = [told["perturbed"] for told in records if "truth" not in told["perturbed"]]
+    found = Counter(outcome for told in numbers for outcome in told.values())
     surviving = dict[str, list[str]]()
     for told in records:
         ways = [way for way, outcome in told["perturbed"].items() if outcome == "survives"]
         if ways:
             surviving[told["text"]] = ways
     counts = {name: found[name] for name in ("caught", "unchanged", "survives")}
-    return {"claims": len(records), **counts, "surviving": surviving}
+    truths = len(records) - len(numbers)  # the negation of a truth value is always caught
+    return {"claims": len(records), "truths": truths, **counts, "surviving": surviving}
 
 
 if __name__ == "__main__":
