@@ -1,29 +1,39 @@
 """Seed faults one at a time and see that a test or a claim of a chapter catches each.
 
-    nox -s mutants                all of them, some minutes
-    nox -s mutants -- hypergrad   those whose file has this in its path
+    nox -s mutants                        all of them, hours on two cores
+    nox -s mutants -- hypergrad           those whose file or page has this in its name
+    nox -s mutants -- --resume            those that are not in the record yet
 
-A fault is a replacement in one file of a copy of the project. It is caught if the tests named with
-it, which pass on the copy as it is, fail. The exit code is 1 if a fault survives.
+A fault is a replacement in one file of a copy of the project. One in a chapter is caught if claims
+of its section fail; one in a package if its tests, which pass on the copy as it is, or claims of
+its page fail. What was found goes to ``book/records/mutants.json``, which the page of the status
+shows, after every fault. Those of the chapters' cells are in ``bench/page_faults.yml``, where
+``bench/find_faults.py`` writes them. The exit code is 1 if a fault survives.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
+import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import yaml
+from pages import ROOT, Executed, claiming, copied, executed
 from tqdm import tqdm
+from vacuous import commit, write
 
-ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("book", "src", "tests", "pyproject.toml", "CITATION.cff", "README.md")
+STORED = ROOT / "book/records/mutants.json"
 
 CONFORMANCE = "tests/test_conformance.py"
 FAULTS = "tests/test_faults.py::test_"
@@ -44,11 +54,17 @@ class Mutant(NamedTuple):
     what : str
         The fault, in words.
     file : str
-        Path from the root. A chapter is executed; for other files ``tests`` are run.
+        Path from the root.
     old, new : str
         ``old`` occurs exactly once.
     tests : tuple of str
-        Files of tests.
+        Files of tests, for a fault in a package.
+    page : str
+        Name of a chapter that is executed instead.
+    section : str
+        The section of a chapter whose claims should notice; any claim if it is empty.
+    own : bool
+        Whether the fault is in the cell of the claims, in what their sides are made of.
     """
 
     what: str
@@ -56,6 +72,14 @@ class Mutant(NamedTuple):
     old: str
     new: str
     tests: tuple[str, ...] = (CONFORMANCE,)
+    page: str = ""
+    section: str = ""
+    own: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What tells this fault from one of the same name that was changed."""
+        return hashlib.sha256(repr(tuple(self)).encode()).hexdigest()[:12]
 
 
 H, L, M = "src/dsbo/hypergrad.py", "src/dsbo/levels.py", "src/dsbo/mixing.py"
@@ -582,67 +606,183 @@ def signs(path: Path) -> Iterator[Mutant]:
                 yield Mutant(what, file, source, "".join(lines), (CONFORMANCE, "-k", "ten_steps"))
 
 
+def page_faults() -> Iterator[Mutant]:
+    """Yield the faults in cells that were found for the sections of the chapters."""
+    for page, faults in yaml.safe_load((ROOT / "bench/page_faults.yml").read_text("utf-8")).items():
+        for number, fault in enumerate(faults, start=1):
+            what = f"{page} {number}: {fault['section']}"
+            file = fault.get("file", f"book/{page}.md")
+            own = fault.get("own", False)
+            yield Mutant(what, file, fault["old"], fault["new"], (), page, fault["section"], own)
+
+
+def every() -> list[Mutant]:
+    """Return all faults, those in cells of chapters with the chapter named."""
+    named = [
+        m._replace(page=Path(m.file).stem, tests=()) if m.file.startswith("book/") else m
+        for m in MUTANTS
+    ]
+    return [*page_faults(), *named, *(m for path in FORMULAS for m in signs(path))]
+
+
 def main() -> int:
-    """Try every fault asked for and print the table."""
+    """Try every fault asked for and keep what was found."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    words.add_argument("only", nargs="*", help="parts of paths of files with faults")
-    only = words.parse_args().only
-    faults = [*MUTANTS, *(m for path in FORMULAS for m in signs(path))]
-    chosen = [m for m in faults if not only or any(part in m.file for part in only)]
+    words.add_argument("only", nargs="*", help="parts of paths of files with faults, or of pages")
+    words.add_argument("--resume", action="store_true", help="leave out what the record has")
+    given = words.parse_args()
+    faults = every()
+    record = Record(faults)
+    chosen = [
+        m
+        for m in faults
+        if (not given.only or any(part in m.file or part == m.page for part in given.only))
+        and not (given.resume and record.has(m))
+    ]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in COPIED:
-            source = ROOT / name
-            if source.is_dir():
-                ignored = shutil.ignore_patterns("_build", "__pycache__")
-                shutil.copytree(source, copy / name, ignore=ignored)
-            else:
-                shutil.copy(source, copy / name)
-        checks = sorted({_tests(mutant) for mutant in chosen})
+        copied(copy)
+        checks = sorted({mutant.tests for mutant in chosen if not mutant.page})
         for check in tqdm(checks, desc="without a fault", unit="check"):
-            if _fails(copy, check):
-                print(f"{' '.join(check)} fails without a fault", file=sys.stderr)
+            if by := _failing(copy, check):
+                print(f"{' '.join(check)} fails without a fault: {by}", file=sys.stderr)
                 return 1
-        survived = 0
-        for mutant in tqdm(chosen, desc="faults", unit="fault"):
-            caught = _try(copy, mutant)
-            survived += not caught
-            tqdm.write(f"{'caught  ' if caught else 'SURVIVED'}  {mutant.file:34}  {mutant.what}")
-    print(f"{len(chosen) - survived} of {len(chosen)} faults were caught")
+        with tqdm(total=len(chosen), desc="faults", unit="fault") as bar:
+            for mutant, found in _tried(copy, chosen):
+                record.add(mutant, found)
+                bar.update()
+                caught = "caught  " if found["caught"] else "SURVIVED"
+                bar.write(f"{caught}  {mutant.file:34}  {mutant.what}")
+    survived = [m for m in chosen if record.has(m) and not record.found[m.what]["caught"]]
+    print(f"{len(chosen) - len(survived)} of {len(chosen)} faults were caught")
     return 1 if survived else 0
 
 
-def _tests(mutant: Mutant) -> tuple[str, ...]:
-    if mutant.file.startswith("book/"):
-        return "-m", "notebook", "tests/test_notebooks.py", "-k", f"[{Path(mutant.file).stem}]"
-    return mutant.tests
+class Record:
+    """What was found of every fault, and how many faults the claims of each section saw."""
+
+    def __init__(self, faults: Sequence[Mutant]) -> None:
+        self.faults, self.commit = faults, commit()
+        kept = json.loads(STORED.read_text("utf-8"))["faults"] if STORED.exists() else []
+        self.found: dict[str, dict[str, Any]] = {told["what"]: told for told in kept}
+
+    def has(self, mutant: Mutant) -> bool:
+        """Say whether this fault, and not one that was changed since, was tried."""
+        return self.found.get(mutant.what, {}).get("digest") == mutant.digest
+
+    def add(self, mutant: Mutant, found: dict[str, Any]) -> None:
+        """Keep what was found, and write everything that still concerns a fault."""
+        told = {"what": mutant.what, "file": mutant.file, "page": mutant.page, "own": mutant.own}
+        self.found[mutant.what] = told | found | {"digest": mutant.digest, "commit": self.commit}
+        faults = [self.found[m.what] for m in self.faults if self.has(m)]
+        seen = Counter((f["page"], part) for f in faults for part in f["sections"])
+        pages = sorted((ROOT / "book").glob("*.md"))
+        sections = {
+            path.stem: {part: seen[path.stem, part] for part in parts}
+            for path in pages
+            if (parts := claiming(path.read_text("utf-8")))
+        }
+        seconds = round(sum(f["seconds"] for f in faults))
+        told = {"commit": self.commit, "seconds": seconds, "faults": faults, "sections": sections}
+        write(STORED, told)
 
 
-def _try(copy: Path, mutant: Mutant) -> bool:
+def _tried(copy: Path, chosen: Iterable[Mutant]) -> Iterator[tuple[Mutant, dict[str, Any]]]:
+    """Yield every fault and what was found: those in the cells of a page in one run of it."""
+    chosen = list(chosen)
+    in_cells = [m for m in chosen if m.file == f"book/{m.page}.md"]
+    for page in dict.fromkeys(m.page for m in in_cells):
+        yield from _forked(copy, page, [m for m in in_cells if m.page == page])
+    sound = dict[str, set[str]]()
+    for mutant in chosen:
+        if mutant in in_cells:
+            continue
+        if mutant.page and mutant.page not in sound:
+            sound[mutant.page] = {_text(told) for told in _failed(executed(copy, mutant.page))}
+            for text in sound[mutant.page]:
+                tqdm.write(f"{mutant.page}: {text} fails without a fault", file=sys.stderr)
+        yield mutant, _changed(copy, mutant, sound.get(mutant.page, set()))
+
+
+def _forked(
+    copy: Path, page: str, faults: Sequence[Mutant]
+) -> Iterator[tuple[Mutant, dict[str, Any]]]:
+    """Yield what forks of one run of a page saw of faults in its cells."""
+    for mutant in faults:
+        if (copy / mutant.file).read_text("utf-8").count(mutant.old) != 1:
+            raise ValueError(f"{mutant.what}: {mutant.old!r} is not once in {mutant.file}")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "bench/forks.py"), str(copy / f"book/{page}.md")],
+        env=_environment(copy), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdin.write(json.dumps([(m.old, m.new, m.section) for m in faults]))
+    process.stdin.close()
+    for line in process.stdout:
+        number, (sections, here, claims, errors, seconds) = json.loads(line)
+        if number < 0:
+            if claims:
+                raise RuntimeError(f"{page} fails without a fault: {claims}")
+            continue
+        mutant = faults[number]
+        sections += here if mutant.own else []
+        caught = mutant.section in sections if mutant.section else bool(claims or errors)
+        by = claims[:3] or errors[:1]
+        yield (
+            mutant, {"caught": caught, "by": by, "sections": sections, "seconds": seconds}
+        )  # fmt: skip
+    if process.wait():
+        raise RuntimeError(f"{page} could not be executed")
+
+
+def _changed(copy: Path, mutant: Mutant, sound: set[str]) -> dict[str, Any]:
+    """Return what the tests or the page of a fault in a package found."""
     path = copy / mutant.file
     text = path.read_text("utf-8")
     if text.count(mutant.old) != 1:
         raise ValueError(f"{mutant.what}: {mutant.old!r} is not once in {mutant.file}")
     path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    started = time.perf_counter()
     try:
-        return _fails(copy, _tests(mutant))
+        if mutant.page:
+            told = executed(copy, mutant.page)
+            failed = [line for line in _failed(told) if _text(line) not in sound]
+            sections = list(dict.fromkeys(line["section"] for line in failed))
+            by = [_text(line) for line in failed][:3] or told.errors[:1]
+        else:
+            by, sections = _failing(copy, mutant.tests), []
     finally:
         path.write_text(text, "utf-8")
+    caught = mutant.section in sections if mutant.section else bool(by)
+    seconds = round(time.perf_counter() - started, 1)
+    return {"caught": caught, "by": by, "sections": sections, "seconds": seconds}
 
 
-def _fails(copy: Path, tests: tuple[str, ...]) -> bool:
-    """Say whether the tests fail; that they cannot even be collected is an error."""
+def _failed(told: Executed) -> list[dict[str, Any]]:
+    return [line for line in told.claims if not line["ok"]]
+
+
+def _text(told: dict[str, Any]) -> str:
+    return f"{told['section']}: {told['text']}"
+
+
+def _environment(copy: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _failing(copy: Path, tests: tuple[str, ...]) -> list[str]:
+    """Return the first test that fails; that they cannot even be collected is an error."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "--doctest-modules", "-p", "no:cacheprovider",
          *tests],
         cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=_environment(copy),
         capture_output=True,
         text=True,
     )  # fmt: skip
     if done.returncode not in (0, 1):
         raise RuntimeError(f"pytest could not run {' '.join(tests)}:\n{done.stdout}{done.stderr}")
-    return done.returncode == 1
+    named = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return (named or ["a test"])[:1] if done.returncode else []
 
 
 if __name__ == "__main__":
