@@ -42,6 +42,7 @@ LEVELS = "tests/test_levels.py"
 MIXING = "tests/test_mixing.py"
 PEERS = "tests/test_peers.py::test_"
 PROBLEMS = "tests/test_problems.py"
+PUBLISHED = "tests/test_published.py"
 SOFTMAX = "tests/test_softmax.py"
 SPARKLE_TESTS = "tests/test_sparkle.py"
 
@@ -566,6 +567,58 @@ MUTANTS = (
         "best_one = sp.sqrt(2 * sp.sqrt(2) * eta / M)", "best_one = sp.sqrt(2 * eta / M)",
     ),
     Mutant(
+        "a9a: the momentum of DIAMOND another of those tried", "src/dsbo_book/experiments/a9a.py",
+        '"DIAMOND": {"alpha": 100.0, "beta": 2.5, "eta": 2.5}',
+        '"DIAMOND": {"alpha": 100.0, "beta": 2.5, "eta": 10.0}', (), "exp-a9a",
+    ),
+    Mutant(
+        "a9a: the printed momentum is ten", "src/dsbo_book/experiments/a9a.py",
+        'PRINTED = {"alpha": 5.0, "beta": 7.5, "eta": 2.5}',
+        'PRINTED = {"alpha": 5.0, "beta": 7.5, "eta": 10.0}', (), "exp-a9a",
+    ),
+    Mutant(
+        "meta: the printed momentum is another", "src/dsbo_book/experiments/meta.py",
+        'PRINTED = {"alpha": 10.0, "beta": 100.0, "eta": 10.0}',
+        'PRINTED = {"alpha": 10.0, "beta": 100.0, "eta": 2.5}', (), "exp-meta",
+    ),
+    Mutant(
+        "diamond: the exponent of the steps a half", DIAMOND,
+        "alpha = Power(c_alpha, omega, 1 / 3)", "alpha = Power(c_alpha, omega, 1 / 2)",
+        (PUBLISHED,),
+    ),
+    Mutant(
+        "diamond: the exponent of the lower steps a half", DIAMOND,
+        "beta = Power(c_beta * c_alpha, omega, 1 / 3)",
+        "beta = Power(c_beta * c_alpha, omega, 1 / 2)", (PUBLISHED,),
+    ),
+    Mutant(
+        "diamond: both shares one for ever", DIAMOND,
+        '{"eta": Momentum(c_eta, alpha), "gamma": Momentum(c_gamma, alpha)}',
+        '{"eta": 1.0, "gamma": 1.0}', (PUBLISHED,),
+    ),
+    Mutant(
+        "diamond: one rule for both shares", DIAMOND,
+        '"gamma": Momentum(c_gamma, alpha)', '"gamma": Momentum(c_eta, alpha)', (PUBLISHED,),
+    ),
+    Mutant(
+        "vrdbo: the momentum of MDBO", A + "reconstructed/mdbo.py",
+        "recursive: ClassVar[bool] = True", "recursive: ClassVar[bool] = False",
+    ),
+    Mutant(
+        "sldbo: no projection", A + "reconstructed/sldbo.py",
+        "z = _projected(z - at(self.gamma, t) * t_z, self.radius)",
+        "z = z - at(self.gamma, t) * t_z",
+    ),
+    Mutant(
+        "spectra: rho as the second modulus of an eigenvalue", "src/dsbo/spectra.py",
+        "return float(np.linalg.norm(W - 1 / len(W), ord=2))",
+        "return float(np.sort(np.abs(np.linalg.eigvals(W - 1 / len(W))))[-1])", (MIXING,),
+    ),
+    Mutant(
+        "transient: N² for N³", "book/transient.md",
+        "return len(W) ** 3 * (odds(W) * b) ** 4", "return len(W) ** 2 * (odds(W) * b) ** 4",
+    ),
+    Mutant(
         "transient: b squared as printed", "book/transient.md",
         "derived = rho_**4 * N**3 * b**4", "derived = rho_**4 * N**3 * b**2",
     ),
@@ -574,7 +627,7 @@ MUTANTS = (
         "D_y, D_z = g.diff(y), g.diff(y, 2) * z - f", "D_y, D_z = g.diff(y), g.diff(y, 2) * z + f",
     ),
     Mutant(
-        "diamond: tracker never forgets", "book/diamond.md",
+        "diamond, page: tracker never forgets", "book/diamond.md",
         "u_t = W * u_ + p_t - p_", "u_t = W * u_ + p_t",
     ),
 )  # fmt: skip
@@ -601,7 +654,7 @@ def signs(path: Path) -> Iterator[Mutant]:
                 old, new = ("+", "-") if isinstance(node.op, ast.Add) else ("-", "+")
                 end = line.index(old.encode(), start)
                 lines[row - 1] = (line[:end] + new.encode() + line[end + 1 :]).decode()
-                what = f"{function.name}: {new} for {old} in {lines[row - 1].strip()}"
+                what = f"{path.stem}, {function.name}: {new} for {old} in {lines[row - 1].strip()}"
                 file = path.relative_to(ROOT).as_posix()
                 yield Mutant(what, file, source, "".join(lines), (CONFORMANCE, "-k", "ten_steps"))
 

@@ -157,6 +157,12 @@ def test_what_makes_no_weights_is_refused(case):
         function(*given)
 
 
+def test_rho_is_a_norm_where_that_is_more_than_an_eigenvalue():
+    W = np.array([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]] * 2)  # W² averages exactly
+    assert np.abs(np.linalg.eigvals(W - 1 / 4)).max() < 1e-3
+    assert rho(W) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     "G",
     [graphs.ring(300), graphs.path(300), graphs.torus(16, 20), graphs.exponential(300)],
