@@ -34,45 +34,43 @@ def main() -> int:
     words.add_argument("pages", nargs="+", help="names of pages")
     for page in words.parse_args().pages:
         known = yaml.safe_load(FAULTS.read_text("utf-8")) if FAULTS.exists() else {}
-        seen = {fault["section"] for fault in known.get(page, ())}
-        faults, missing = found(page, seen)
-        known[page] = [*known.get(page, ()), *faults]
-        told = yaml.safe_dump(dict(sorted(known.items())), allow_unicode=True, sort_keys=False)
-        FAULTS.write_text(told, "utf-8")
-        for section in missing:
+        known.setdefault(page, [])
+        text = (ROOT / f"book/{page}.md").read_text("utf-8")
+        left = [s for s in claiming(text) if s not in {f["section"] for f in known[page]}]
+        for fault in found(text, left):
+            known[page].append(fault)
+            told = yaml.safe_dump(dict(sorted(known.items())), allow_unicode=True, sort_keys=False)
+            FAULTS.write_text(told, "utf-8")
+            print(f"{page}: {fault['section']}", flush=True)
+        for section in left:
             print(f"{page}: nothing found for {section}", flush=True)
-        print(f"{page}: {len(faults)} faults", flush=True)
     return 0
 
 
-def found(name: str, seen: set[str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return faults of the page, and the sections that none of them makes fail."""
-    text = (ROOT / f"book/{name}.md").read_text("utf-8")
-    page, faults = Page(text), list[dict[str, Any]]()
+def found(text: str, left: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield faults of the page for the sections left, and take these off the list."""
+    page = Page(text)
     names = [_names(cell.source) for _, cell in page.cells]
-    left = [s for s in claiming(text) if s not in seen]
     for k, (_, cell) in enumerate(page.cells):
-        for aim in left if cell.source else ():
+        for aim in list(left):
             needs, used = _slice(page, names, k, aim)
             for old, new, source in _changes(cell.source, text, needs) if needs else ():
                 sections = page.forked(k, source, aim, SECONDS, used).sections
-                hit = [section for section in left if section in sections]
-                if hit:
-                    print(f"{name}: {hit}", file=sys.stderr, flush=True)
-                    faults.append({"section": hit[-1], "old": old, "new": new})
-                    left = [section for section in left if section not in hit]
-                if aim not in left:
+                if aim in sections:
+                    yield {"section": aim, "old": old, "new": new}
+                    left.remove(aim)
                     break
         section = page.cells[k][0]
         if section in left and k == max(_claiming(page, section)):
             # last resort: what the sides of its own claims are made of
             for old, new, source in _changes(cell.source, text, names[k][0]):
                 if page.forked(k, source, section, SECONDS, set()).here:
-                    faults.append({"section": section, "own": True, "old": old, "new": new})
+                    yield {"section": section, "own": True, "old": old, "new": new}
                     left.remove(section)
                     break
+        if not left:
+            return
         page.run(k)
-    return faults, left
 
 
 def _claiming(page: Page, name: str) -> list[int]:

@@ -54,7 +54,8 @@ class Page:
 
     def __init__(self, text: str) -> None:
         self.cells: list[tuple[str, NotebookNode]] = list(cells(text))
-        self.folder = Path(tempfile.mkdtemp())
+        self.kept = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self.folder = Path(self.kept.name)
         os.chdir(self.folder)
         os.environ |= {"DSBO_CLAIMS_GO_ON": "1", "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
         os.environ["DSBO_CLAIMS"] = str(self.folder / "claims.jsonl")
@@ -80,7 +81,8 @@ class Page:
         only: Container[int] | None = None,
     ) -> Seen:
         """Go on in a fork with this source of cell k, if so told with these cells only."""
-        last = max((i for i, (name, _) in enumerate(self.cells) if name == section), default=-1)
+        there = [i for i, (name, _) in enumerate(self.cells) if section and name == section]
+        last = max(there, default=-1)
         told, errors = self.folder / "forked.jsonl", self.folder / "errors.jsonl"
         for path in (told, errors):
             path.write_text("")
