@@ -50,10 +50,18 @@ def main() -> int:
 
 
 def commit() -> str:
-    """Return the name of the last commit, with a mark if files differ from it."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return told.stdout.strip() or "unknown"
+    """Return the name of the last commit, marked if files other than records differ from it."""
+    name = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    same = subprocess.run(
+        ["git", "diff", "--quiet", "HEAD", "--", ".", ":(exclude)book/records"],
+        cwd=ROOT, capture_output=True, check=False,
+    )  # fmt: skip
+    if name.returncode:
+        return "unknown"
+    return name.stdout.strip() + ("-dirty" if same.returncode else "")
 
 
 def write(path: Path, found: Mapping[str, Any]) -> None:
