@@ -7,6 +7,7 @@ fails. So what comes before is executed once for all faults.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbformat import NotebookNode
-from pages import cells
+from pages import ROOT, cells
 
 SECONDS = 120
 """So long a fork may take."""
@@ -62,6 +63,7 @@ class Page:
         from IPython.core.interactiveshell import InteractiveShell
 
         self.shell: Any = InteractiveShell.instance()
+        atexit.register(os.chdir, ROOT)  # before IPython and the folder go
 
     def run(self, k: int, source: str | None = None) -> str:
         """Execute cell k, or this source in its place, and return what it raised."""

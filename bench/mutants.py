@@ -633,6 +633,70 @@ MUTANTS = (
 )  # fmt: skip
 
 
+EXPERIMENTS = ("exp-cleaning", "exp-logistic", "exp-a9a", "exp-meta")
+STORED_CURVES = (*EXPERIMENTS, "nonlinear", "open-questions", "table")
+ACROSS = (
+    (
+        "stored: traces in another order", "src/dsbo_book/experiments/stored.py",
+        "start(cell)) for cell in study.cells]", "start(cell)) for cell in study.cells[::-1]]",
+        STORED_CURVES,
+    ),
+    (
+        "trace: columns from their end", "src/dsbo/trace.py",
+        "np.array([row[column] for row in self.rows])",
+        "np.array([row[column] for row in self.rows[::-1]])",
+        (*STORED_CURVES, "baselines", "bilevel-network", "dsoba", "extend", "sparkle"),
+    ),
+    (
+        "compare: who is ahead, turned round", "src/dsbo_book/experiments/compare.py",
+        "sign * (np.log(b) - np.log(a))", "sign * (np.log(a) - np.log(b))",
+        ("exp-a9a", "exp-meta"),
+    ),
+    (
+        "problem: the implicit term with the wrong sign", "src/dsbo/problems/problem.py",
+        "(u_x - self.g.jac(", "(u_x + self.g.jac(", ("bilevel-network", "dsoba", "exp-logistic"),
+    ),
+    (
+        "cleaning: weights of the opposite", "src/dsbo_book/problems/cleaning.py",
+        "torch.sigmoid(x[e])", "torch.sigmoid(-x[e])", ("exp-cleaning", "open-questions"),
+    ),
+    (
+        "networks: a ring for the torus", "src/dsbo_book/experiments/networks.py",
+        "graphs.torus(2, agents // 2)", "graphs.ring(agents)", ("exp-cleaning",),
+    ),
+    (
+        "softmax: Hessian without its rank-one part", "src/dsbo_book/problems/softmax.py",
+        "H = -(scaled.mT @ scaled)", "H = 0 * (scaled.mT @ scaled)", ("exp-logistic",),
+    ),
+    (
+        "neumann: chain one factor short", H,
+        "range(int(k.max()), 0, -1)", "range(int(k.max()) - 1, 0, -1)",
+        ("diamond", "hypergradient", "neumann-series"),
+    ),
+    (
+        "neumann: series not divided by L", H, "total / L)", "total)",
+        ("exp-meta", "neumann-series", "recursive-momentum"),
+    ),
+    (
+        "dsoba: x steps upwards", DSOBA, "descend(s.x, a,", "descend(s.x, -a,",
+        ("dsoba", "extend", "intro", "nonlinear", "open-questions", "sparkle", "transient"),
+    ),
+    (
+        "peers: rows are sent that no weight asks for", NETWORK_PEERS,
+        "np.flatnonzero(part.any(axis=0))", "range(part.shape[1])", ("processes",),
+    ),
+    (
+        "keys: the key of every round the same", "src/dsbo/keys.py",
+        "key += BUMPS", "key += 0 * BUMPS", ("speed",),
+    ),
+    (
+        "softmax: accuracy of the least likely class", "src/dsbo_book/problems/softmax.py",
+        ".argmax(-1) == c", ".argmin(-1) == c", ("exp-logistic",),
+    ),
+)  # fmt: skip
+"""Faults in package code that a page is executed with: what, file, old, new and the pages."""
+
+
 FORMULAS = sorted({*(ROOT / A).rglob("[a-z]*.py")} - {ROOT / A / "base.py"})
 NO_FORMULA = {"__init_subclass__", "__post_init__", "told", "calls", "init", "fits", "published"}
 NO_FORMULA |= {"largest_root", "require_stable", "require_counts", "require_positive"}
@@ -670,12 +734,17 @@ def page_faults() -> Iterator[Mutant]:
 
 
 def every() -> list[Mutant]:
-    """Return all faults, those in cells of chapters with the chapter named."""
+    """Return all faults, first those that a page is executed with."""
     named = [
         m._replace(page=Path(m.file).stem, tests=()) if m.file.startswith("book/") else m
         for m in MUTANTS
     ]
-    return [*page_faults(), *named, *(m for path in FORMULAS for m in signs(path))]
+    across = [
+        Mutant(f"{what}, on {page}", file, old, new, (), page)
+        for what, file, old, new, pages in ACROSS
+        for page in pages
+    ]
+    return [*page_faults(), *across, *named, *(m for path in FORMULAS for m in signs(path))]
 
 
 def main() -> int:
