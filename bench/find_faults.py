@@ -23,7 +23,7 @@ from pages import CALLS, ROOT, claiming, claims
 FAULTS = ROOT / "bench/page_faults.yml"
 SECONDS = 15
 """So long a fork may take."""
-NEAREST, TRIES = 3, 3
+NEAREST, TRIES = 4, 8
 """Cells before a claim, and changes of one of them, that are tried."""
 SHOWN = {"glue", "print", "display", "DataFrame", "Axes", "subplots", "legend", "set"}
 

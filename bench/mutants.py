@@ -637,11 +637,6 @@ EXPERIMENTS = ("exp-cleaning", "exp-logistic", "exp-a9a", "exp-meta")
 STORED_CURVES = (*EXPERIMENTS, "nonlinear", "open-questions", "table")
 ACROSS = (
     (
-        "stored: traces in another order", "src/dsbo_book/experiments/stored.py",
-        "start(cell)) for cell in study.cells]", "start(cell)) for cell in study.cells[::-1]]",
-        STORED_CURVES,
-    ),
-    (
         "trace: columns from their end", "src/dsbo/trace.py",
         "np.array([row[column] for row in self.rows])",
         "np.array([row[column] for row in self.rows[::-1]])",
