@@ -674,7 +674,39 @@ ACROSS = (
     ),
     (
         "dsoba: x steps upwards", DSOBA, "descend(s.x, a,", "descend(s.x, -a,",
-        ("dsoba", "extend", "intro", "nonlinear", "open-questions", "sparkle", "transient"),
+        ("bilevel-network", "dsoba", "exp-cleaning", "exp-logistic", "extend", "intro", "nonlinear",
+         "open-questions", "sparkle", "transient"),
+    ),
+    (
+        "cleaning: units that are active at zero", "src/dsbo_book/problems/cleaning.py",
+        'y["W1"] + y["b1"])', 'y["W1"] + y["b1"] + 1)', ("exp-cleaning",),
+    ),
+    (
+        "network: W transposed", "src/dsbo/network/dense.py",
+        "mixing.rounded(self.W, like", "mixing.rounded(self.W.T, like", ("extend", "speed"),
+    ),
+    (
+        "quadratic: B without its sign", "src/dsbo/problems/quadratic.py",
+        "A, -Q.mT, -r)", "A, Q.mT, -r)", ("baselines", "extend", "table"),
+    ),
+    (
+        "mdbo: tracker adds the momentum, not its change", A + "reconstructed/mdbo.py",
+        "p + u - s.u, tracker", "p + u, tracker", ("baselines",),
+    ),
+    (
+        "network: one vector of those sent is counted", "src/dsbo/network/base.py",
+        "self.links * sum(row.shape[1] for row in rows)", "self.links * rows[0].shape[1]",
+        ("baselines", "sparkle"),
+    ),
+    (
+        "diamond: the exponent of the steps a half", DIAMOND,
+        "alpha = Power(c_alpha, omega, 1 / 3)", "alpha = Power(c_alpha, omega, 1 / 2)",
+        ("diamond", "recursive-momentum"),
+    ),
+    (
+        "dsgd: D-SGD tracks", A + "dsgd.py",
+        'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = False',
+        'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = True', ("diamond", "errata"),
     ),
     (
         "peers: rows are sent that no weight asks for", NETWORK_PEERS,
