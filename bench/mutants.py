@@ -674,7 +674,7 @@ ACROSS = (
     ),
     (
         "dsoba: x steps upwards", DSOBA, "descend(s.x, a,", "descend(s.x, -a,",
-        ("bilevel-network", "dsoba", "exp-cleaning", "exp-logistic", "extend", "intro", "nonlinear",
+        ("bilevel-network", "dsoba", "exp-cleaning", "exp-logistic", "intro", "nonlinear",
          "open-questions", "sparkle", "transient"),
     ),
     (
@@ -683,7 +683,7 @@ ACROSS = (
     ),
     (
         "network: W transposed", "src/dsbo/network/dense.py",
-        "mixing.rounded(self.W, like", "mixing.rounded(self.W.T, like", ("extend", "speed"),
+        "mixing.rounded(self.W, like", "mixing.rounded(self.W.T, like", ("speed",),
     ),
     (
         "quadratic: B without its sign", "src/dsbo/problems/quadratic.py",
@@ -696,7 +696,7 @@ ACROSS = (
     (
         "network: one vector of those sent is counted", "src/dsbo/network/base.py",
         "self.links * sum(row.shape[1] for row in rows)", "self.links * rows[0].shape[1]",
-        ("baselines", "sparkle"),
+        ("baselines", "extend", "sparkle"),
     ),
     (
         "diamond: the exponent of the steps a half", DIAMOND,
