@@ -16,7 +16,7 @@ from dsbo_book.experiments import cleaning, stored, tasks
 from dsbo_book.experiments.study import Study
 
 TASK = partial(tasks.cleaning, dataset="fashion_mnist-sample", train=200, clean=100, hidden=8)
-TINY = Study(cleaning.STUDIES["quick"].cells, partial(cleaning.start, task=TASK, steps=6, every=3))
+TINY = Study(cleaning.STUDIES["quick"].cells, partial(cleaning.quick, task=TASK, steps=6, every=3))
 
 
 RECORD = "cleaning-small"

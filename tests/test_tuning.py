@@ -1,7 +1,5 @@
 """How steps are chosen: as many candidates for each method, and momenta where there are some."""
 
-import math
-
 import pytest
 
 from dsbo.trace import Trace
@@ -44,32 +42,10 @@ def test_the_best_candidate_has_a_momentum_only_where_its_method_has_one():
     }
 
 
-def test_candidates_are_compared_by_the_mean_over_their_seeds():
-    traces = [tried("D-SGD", v, seed, alpha=1.0, beta=1.0) for seed, v in ((100, 1.0), (101, 3.0))]
-    traces += [tried("D-SGD", 1.9, seed, alpha=2.0, beta=1.0) for seed in (100, 101)]
-    assert tuning.table(traces, "loss")["D-SGD"].tolist() == [2.0, 1.9]
-
-
-def test_a_candidate_that_diverged_is_never_chosen():
-    lost = tried("D-SGD", 0.0, alpha=1.0, beta=1.0)
-    lost.provenance["diverged"] = {"step": 3}
-    assert tuning.score(lost, "loss") == math.inf
-    assert tuning.score(tried("D-SGD", math.nan), "loss") == math.inf
-
-
 def test_the_printed_momentum_goes_with_the_printed_steps():
     printed = diamond.as_printed({"alpha": 5.0, "beta": 7.5, "eta": 2.5})
     assert printed["DIAMOND"]["eta"] == printed["M-SGD"]["eta"] == 2.5
     assert printed["GT-SGD"] == printed["D-SGD"] == {"alpha": 5.0, "beta": 7.5}
-
-
-def test_the_momentum_of_a_cell_is_that_of_the_run():
-    """eta (2 + t)^(-2/3), whatever alpha is, from where that is below 1."""
-    for alpha in (5.0, 100.0):
-        cell = {"method": "DIAMOND", "alpha": alpha, "beta": 7.5, "eta": 2.5}
-        method = diamond.by_theorem(cell, K=10, L=4.0)
-        assert method.eta(100) == pytest.approx(2.5 * 101 ** (-2 / 3), rel=1e-12)
-        assert method.gamma(100) == method.eta(100)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
