@@ -128,7 +128,7 @@ def test_the_registry_says_the_scales_of_its_studies_and_is_cheap():
         table = getattr(sys.modules[known.module], known.table)
         assert set(known.scales) == set(table)
     with pytest.raises(ValueError, match="no scale 'long'; it has paper, quick"):
-        EXPERIMENTS["meta"].study("long")
+        EXPERIMENTS["sparkle"].study("long")
     what = "import sys, dsbo_book.experiments; print({'torch', 'pandas', 'numpy'} & {*sys.modules})"
     words = [sys.executable, "-c", what]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ)
