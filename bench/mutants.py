@@ -832,7 +832,8 @@ class Record:
             if (parts := claiming(path.read_text("utf-8")))
         }
         seconds = round(sum(f["seconds"] for f in faults))
-        told = {"commit": self.commit, "seconds": seconds, "faults": faults, "sections": sections}
+        told = {"commit": self.commit, "seeded": len(self.faults), "seconds": seconds}
+        told |= {"faults": faults, "sections": sections}
         write(STORED, told)
 
 
