@@ -84,7 +84,7 @@ def _counted(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         ways = [way for way, outcome in told["perturbed"].items() if outcome == "survives"]
         if ways:
             surviving[told["text"]] = ways
-    counts = {name: found[name] for name in ("caught", "unchanged", "survives")}
+    counts = {name: found[name] for name in ("caught", "unchanged", "survives", "undecided")}
     truths = len(records) - len(numbers)  # the negation of a truth value is always caught
     return {"claims": len(records), "truths": truths, **counts, "surviving": surviving}
 

@@ -24,12 +24,31 @@ def runs(seeds=3):
     return ours + [trace("D-SGD", s, 1, scales[s] * (1 + 0.01 * s)) for s in range(seeds)]
 
 
-def test_late_is_the_mean_of_the_line_over_the_last_quarter_of_the_budget():
-    """At 2 calls an iteration 12 to 16 calls are the iterations 6, 7 and 8."""
-    area = (1 / 6 + 1 / 7) / 4 + (1 / 7 + 1 / 8) / 4
+def test_late_is_the_mean_over_the_last_quarter_of_the_budget():
     assert late(trace("D-SGD", 0, 2, 1.0), "metric", "oracle_calls", 16) == pytest.approx(
-        area, rel=1e-3
+        (1 / 7 + 1 / 8) / 2
     )
+
+
+def test_a_curve_is_not_read_off_between_its_rows():
+    """Between rows a line lies above a falling curve, more so for who spends more an iteration."""
+    sparse = trace("D-SGD", 0, 1, 1.0)
+    sparse.rows = sparse.rows[49::50]
+    with pytest.raises(ValueError, match=r"no row of step from 18\.75 to 25; record more often"):
+        late(sparse, "metric", "step", 25)
+    several = [*runs(), *(trace("M-SGD", s, 1, 1.0) for s in range(3))]
+    for one in several:
+        one.rows = one.rows[49::50]
+    assert list(by_budget(several, "metric").index.unique("budget")) == ["1/2", "1"]
+
+
+def test_a_run_that_diverged_or_is_there_twice_is_not_compared():
+    with pytest.raises(ValueError, match="was run twice on the seed 0; give one"):
+        paired([*runs(), trace("D-SGD", 0, 1, 1.0)], "metric")
+    lost = runs()
+    lost[0].provenance["diverged"] = {"step": 90}
+    with pytest.raises(ValueError, match="diverged; compare as far as all go on"):
+        paired(lost, "metric")
 
 
 def test_who_is_ahead_depends_on_what_is_counted():
@@ -79,3 +98,13 @@ def test_verdicts_bear_how_many_comparisons_there_are():
     assert list(verdicts(pd.Series([0.98]))) == ["behind"]
     many = pd.Series([0.02, *np.linspace(0.1, 0.9, 19)])
     assert list(verdicts(many)) == ["level"] * 20
+
+
+def test_methods_that_do_the_same_are_level():
+    same = [trace(name, s, 1, 1.0) for name in ("DIAMOND", "GT-SGD") for s in range(3)]
+    assert list(verdicts(paired(same, "metric")["p"])) == ["level"]
+
+
+def test_a_verdict_at_one_budget_is_told_as_that():
+    words = pd.DataFrame({"1/2": [None, "level"], "1": ["ahead", "level"]})
+    assert list(settled(words)) == ["one budget", "level"]

@@ -24,7 +24,9 @@ from dsbo_book.symbolic import is_zero
 __all__ = ["outcomes", "ways"]
 
 SECONDS = 20.0
-"""So long SymPy may look for a simplification; what it does not find by then fails the claim."""
+"""So long SymPy may look for a simplification; what it does not find by then is undecided."""
+OUTCOMES = {True: "survives", False: "caught", None: "undecided"}
+"""By whether the claim still holds."""
 ROUNDING = 1e-13
 """Differences that are smaller, beside the largest entry, change nothing."""
 
@@ -41,7 +43,7 @@ def outcomes(want: Any, holds: Callable[[Any], bool]) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to {"caught", "unchanged", "survives"}
+    dict of str to {"caught", "unchanged", "survives", "undecided"}
         By way. *Unchanged* is a right side that stays the same, such as zero with its sign turned.
     """
     found = {}
@@ -49,7 +51,7 @@ def outcomes(want: Any, holds: Callable[[Any], bool]) -> dict[str, str]:
         if _same(want, other):
             found[way] = "unchanged"
         else:
-            found[way] = "survives" if _still(holds, other) else "caught"
+            found[way] = OUTCOMES[_still(holds, other)]
     return found
 
 
@@ -100,18 +102,20 @@ def _one_index(want: Any) -> Any:
 
 def _same(want: Any, other: Any) -> bool:
     if not isinstance(want, np.ndarray):
-        return _still(lambda side: is_zero(side - want), other)
+        return bool(_still(lambda side: is_zero(side - want), other))
     if want.dtype.kind not in "fc":
         return bool(np.array_equal(want, other))
     return bool(np.abs(want - other).max() <= ROUNDING * np.abs(want).max())
 
 
-def _still(holds: Callable[[Any], bool], other: Any) -> bool:
+def _still(holds: Callable[[Any], bool], other: Any) -> bool | None:
     try:
         with _at_most(SECONDS):
             return holds(other)
-    except (ValueError, _TooLateError):
+    except ValueError:
         return False
+    except _TooLateError:
+        return None
 
 
 class _TooLateError(BaseException):

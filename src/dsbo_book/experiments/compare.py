@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pandas as pd
@@ -13,16 +14,26 @@ from dsbo.trace import Trace
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of the largest budget, each twice the one before."""
-POINTS = 65
-"""At which a line is read off, for its mean."""
 LEVEL = 0.05
 """Of the verdicts of a family that are not *level*, so many may be wrong."""
 
 
 def late(trace: Trace, column: str, x: str, budget: float) -> float:
-    """Return the mean over the last quarter of ``budget`` of the line through a column's rows."""
-    quarter = np.linspace(0.75 * budget, budget, POINTS)
-    return float(np.interp(quarter, trace[x], trace[column]).mean())
+    """Return the mean of a column where ``x`` lies in the last quarter of ``budget``.
+
+    Raises
+    ------
+    ValueError
+        If nothing was recorded there.
+    """
+    spent = trace[x]
+    rows = (spent > 0.75 * budget) & (spent <= budget)
+    if not rows.any():
+        raise ValueError(
+            f"no row of {x} from {0.75 * budget:g} to {budget:g}; record more often, or compare at "
+            "larger budgets"
+        )
+    return float(trace[column][rows].mean())
 
 
 def paired(
@@ -62,13 +73,20 @@ def paired(
     Raises
     ------
     ValueError
-        If methods were run on different seeds.
+        If methods were run on different seeds, or twice on one; if a run diverged, since what it
+        spent is then no budget; or as `late` does.
     """
+    told = [trace.provenance for trace in traces]
+    if lost := [one["cell"] for one in told if "diverged" in one]:
+        raise ValueError(f"the run {lost[0]} diverged; compare as far as all go on")
     budget = share * min(float(trace[x][-1]) for trace in traces)
     values: dict[str, dict[int, float]] = {}
     for trace in traces:
         cell = trace.provenance["cell"]
-        values.setdefault(cell["method"], {})[cell["seed"]] = late(trace, column, x, budget)
+        own = values.setdefault(cell["method"], {})
+        if cell["seed"] in own:
+            raise ValueError(f"{cell['method']} was run twice on the seed {cell['seed']}; give one")
+        own[cell["seed"]] = late(trace, column, x, budget)
     seeds = sorted(values[ours])
     if any(sorted(own) != seeds for own in values.values()):
         raise ValueError(f"methods were run on different seeds; all need {seeds}")
@@ -100,9 +118,15 @@ def by_budget(
     sign: int = 1,
     shares: Sequence[float] = SHARES,
 ) -> pd.DataFrame:
-    """Return `paired` at some shares of the largest budget, one below another."""
-    each = {f"1/{round(1 / s)}" if s < 1 else "1": s for s in shares}
-    tables = {words: paired(traces, column, x, ours, sign, share) for words, share in each.items()}
+    """Return `paired` at some shares of the largest budget, one below another.
+
+    Those at which a method has no row are left out.
+    """
+    tables = {}
+    for share in shares:
+        with suppress(ValueError) if share < 1 else nullcontext():
+            words = f"1/{round(1 / share)}" if share < 1 else "1"
+            tables[words] = paired(traces, column, x, ours, sign, share)
     return pd.concat(tables, names=["budget"])
 
 
@@ -110,9 +134,10 @@ def verdicts(p: pd.Series[float]) -> pd.Series[str]:
     """Return *ahead*, *behind* or *level* for the one-sided p of a whole family of comparisons.
 
     Of those that are called ahead or behind one in twenty is expected to be wrong at most, by
-    Benjamini and Hochberg's rule for the two-sided tests.
+    Benjamini and Hochberg's rule for the two-sided tests, were they independent. Methods that do
+    the same have no p, and are level.
     """
-    one_sided = p.to_numpy(float)
+    one_sided = p.fillna(0.5).to_numpy(float)
     found = stats.false_discovery_control(2 * np.minimum(one_sided, 1 - one_sided)) < LEVEL
     words = np.where(found, np.where(one_sided < 0.5, "ahead", "behind"), "level")
     return pd.Series(words.tolist(), p.index)
@@ -121,10 +146,11 @@ def verdicts(p: pd.Series[float]) -> pd.Series[str]:
 def settled(words: pd.DataFrame) -> pd.Series[str]:
     """Return the last column, or *still changing* where it differs from the one before.
 
-    The columns are verdicts at growing budgets, each twice the one before.
+    The columns are verdicts at growing budgets, each twice the one before. Where the one before is
+    missing, it is *one budget*.
     """
     last, before = words.iloc[:, -1], words.iloc[:, -2]
-    return last.where(last == before, "still changing")
+    return last.where(last == before, "still changing").where(before.notna(), "one budget")
 
 
 def _array(own: dict[int, float], seeds: list[int]) -> NDArray[np.float64]:
