@@ -121,6 +121,13 @@ def test_every_record_is_of_a_study_and_every_study_but_the_quick_has_one():
             assert {"commit", "versions", "device"} <= set(trace.provenance)
 
 
+@pytest.mark.parametrize("path", sorted(RECORDS.glob("*.npz")), ids=lambda path: path.stem)
+def test_the_command_of_a_record_makes_it_in_any_checkout(path):
+    name, _, scale = path.stem.rpartition("-")
+    command = f"dsbo run {name} --scale {scale} --resume --out book/records/{path.name}"
+    assert {t.provenance["command"] for t in read(path).traces.values()} == {command}
+
+
 def test_the_registry_says_the_scales_of_its_studies_and_is_cheap():
     for known in EXPERIMENTS.values():
         for scale in known.scales:
