@@ -122,10 +122,12 @@ def test_every_record_is_of_a_study_and_every_study_but_the_quick_has_one():
 
 
 @pytest.mark.parametrize("path", sorted(RECORDS.glob("*.npz")), ids=lambda path: path.stem)
-def test_the_command_of_a_record_makes_it_in_any_checkout(path):
+def test_the_command_of_a_record_names_no_folder_of_one_machine(path):
     name, _, scale = path.stem.rpartition("-")
-    command = f"dsbo run {name} --scale {scale} --resume --out book/records/{path.name}"
-    assert {t.provenance["command"] for t in read(path).traces.values()} == {command}
+    for trace in read(path).traces.values():
+        command = trace.provenance["command"]
+        assert command.startswith(f"dsbo run {name} --scale {scale} ")
+        assert " /" not in command
 
 
 def test_the_registry_says_the_scales_of_its_studies_and_is_cheap():
