@@ -174,7 +174,9 @@ def colours(page: Any) -> dict[str, list[str]]:
 @pytest.mark.parametrize("place", ["article p", "article pre .nn", "article td", "article h2"])
 def test_a_pale_word_is_found_wherever_it_is(chromium: Any, site: str, place: str) -> None:
     with Visit(chromium, site, "status.html", "light") as visit:
-        visit.page.eval_on_selector_all(place, "all => all.at(-1).style.color = '#ccc'")
+        # axe leaves single characters to the eye
+        last = "all => all.filter(e => e.textContent.trim().length > 1).at(-1)"
+        visit.page.eval_on_selector_all(place, f"{last}.style.color = '#ccc'")
         assert list(colours(visit.page)) == ["color-contrast"]
 
 
