@@ -49,8 +49,7 @@ class SoftmaxLower:
         _, u_y = problem.f.grad(*at)
         u_y = u_y.mean(0, keepdim=True) if shared else u_y
         H = hessian(a, torch.softmax(a @ heads, -1), ridge)
-        factor = _factor(H)
-        z = torch.cholesky_solve(u_y.double()[..., None], factor)[..., 0].to(y)
+        z = torch.cholesky_solve(u_y.double()[..., None], _factor(H))[..., 0].to(y)
         return (y[0], z[0]) if shared else (y, z)
 
     def metrics(self, problem: Problem, x: Tensor, y: Tensor, shared: bool) -> dict[str, float]:
