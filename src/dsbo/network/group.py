@@ -103,6 +103,7 @@ def _group(
         except RuntimeError as error:
             raise _not_met(error, timeout) from error
         with joined(Ranks(rank, count, watch, place)) as ranks, _ending_by_signal(watch):
+            ranks.maximum(0)  # nobody leaves while another still connects
             yield ranks
             ranks.maximum(0)  # nobody leaves while another still waits for a message
     except BaseException as error:
