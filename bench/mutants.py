@@ -89,7 +89,7 @@ DSOBA, SOBA, DIAMOND = A + "dsoba.py", A + "soba.py", A + "diamond.py"
 SPARKLE = A + "reconstructed/sparkle.py"
 NETWORK_PEERS = "src/dsbo/network/peers.py"
 RANKS = "src/dsbo/network/ranks.py"
-RUN = "src/dsbo/run.py"
+RUN, GOING = "src/dsbo/run.py", "src/dsbo/going.py"
 SAME_BITS = PEERS + "processes_give_the_same_bits_as_none"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
 MUTANTS = (
@@ -293,7 +293,7 @@ MUTANTS = (
         "torch.cat(parts)", "torch.cat(parts[::-1])", (SAME_BITS,),
     ),
     Mutant(
-        "run: a rank decides alone whether it diverges", RUN,
+        "run: a rank decides alone whether it diverges", GOING,
         "self.ranks.maximum(0 if all(finite) else len(finite) - finite.index(False))",
         "0 if all(finite) else len(finite) - finite.index(False)",
         (FAULTS + "what_one_rank_cannot_go_on_with_ends_all_with_the_whole_trace",),

@@ -43,7 +43,7 @@ from dsbo import (
     sweep,
 )
 from dsbo.checkpoint import FILE, Checkpoint
-from dsbo.run import _Run
+from dsbo.going import Going
 from dsbo.tally import Tally
 
 THETA = {**STEPS, "theta": 0.2}
@@ -202,7 +202,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         Checkpoint.read(tmp_path)
 
 
-@pytest.mark.parametrize("where", [DSOBA.step, Tally.after, _Run.advance, _Run.note, run])
+@pytest.mark.parametrize("where", [DSOBA.step, Tally.after, Going.advance, Going.note, run])
 def test_wherever_a_run_is_interrupted_it_goes_on_as_if_nothing_had_been(where, tmp_path):
     _, problem = quadratic(N=4, noise=0.5)
     options = {"steps": 12, "every": 2, "checkpoint_every": 3}

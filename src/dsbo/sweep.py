@@ -25,9 +25,10 @@ from dsbo.allocator import keep_freed_memory
 from dsbo.arguments import fitting, placed, require_bound
 from dsbo.checked import whole
 from dsbo.compiled import Compiled
+from dsbo.going import Measure
 from dsbo.network import Network, PerLevel
 from dsbo.problems import Problem
-from dsbo.run import ROWS, Measure
+from dsbo.run import ROWS
 from dsbo.trace import ORACLES, Trace
 from dsbo.whole import WholeStep, whole_step
 from dsbo.world import Draws, Mixer, World
