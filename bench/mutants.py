@@ -325,7 +325,7 @@ MUTANTS = (
     ),
     Mutant(
         "run: a row that was due is not made up for", RUN,
-        "            going.note(every, steps)\n            while", "            while",
+        "stopped = noted()\n            while", "stopped = None\n            while",
         ("tests/test_run.py::test_wherever_a_run_is_interrupted_it_goes_on_as_if_nothing_had_been",),
     ),
     Mutant(

@@ -10,6 +10,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dsbo import callbacks as callbacks
 from dsbo import conformance as conformance
 from dsbo import hypergrad as hypergrad
 from dsbo import mixing as mixing

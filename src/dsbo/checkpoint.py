@@ -178,22 +178,24 @@ class Keeper:
         self.identity, self.ranks = identity, ranks
         self.kept = "No checkpoint was written; give a folder with checkpoint=…"
 
-    def keep(self, make: Callable[[], Checkpoint]) -> None:
-        """Write what ``make`` gives; a full disk costs the checkpoint, not the run."""
+    def keep(self, make: Callable[[], Checkpoint]) -> int | None:
+        """Write what ``make`` gives, and return its step; a full disk costs only the checkpoint."""
         if self.folder is None:
-            return
+            return None
         folder, saved = self.folder, make()
 
         def write() -> bool:
             try:
                 saved.write(folder)
             except OSError as error:
-                warnings.warn(f"{error}. The run goes on without this checkpoint", stacklevel=5)
+                warnings.warn(f"{error}. The run goes on without this checkpoint", stacklevel=6)
                 return False
             return True
 
-        if self.ranks.broadcast(write):
-            self._remember(saved.step)
+        if not self.ranks.broadcast(write):
+            return None
+        self._remember(saved.step)
+        return saved.step
 
     def find(self, start: Checkpoint, device: torch.device, steps: int) -> Checkpoint | None:
         """Return the checkpoint to go on from, if there is one; its tensors are on rank 0 alone.

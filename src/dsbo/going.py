@@ -97,11 +97,11 @@ class Going:
         state = self.now.state
         return type(state)(*(self.ranks.gather_rows(part, self.problem.agents) for part in state))
 
-    def note(self, every: int, steps: int) -> None:
-        """Append a row, the same on every rank, if one is due and not there."""
+    def note(self, every: int, steps: int) -> bool:
+        """Append a row, the same on every rank, if one is due and not there; say whether it was."""
         t, rows = self.now.t, self.trace.rows
         if (t % every and t != steps) or (rows and rows[-1]["step"] == t):
-            return
+            return False
         self._settle()
         row, state = self.now.row, self.whole()
 
@@ -109,6 +109,7 @@ class Going:
             return metrics.row(row, self.measure, self.algorithm, self.problem, state)
 
         rows.append(self.ranks.broadcast(measured))
+        return True
 
     def checkpoint(self, identity: dict[str, Any]) -> Checkpoint:
         """Return all that the run needs to go on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
 from dsbo.arguments import agree, fitting, placed, require_bound, require_told
+from dsbo.callbacks import Callback, Watch
 from dsbo.checked import whole
 from dsbo.checkpoint import Keeper
 from dsbo.diverged import Diverged
@@ -41,6 +43,7 @@ def run(
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
     resume: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Trace:
     """Run ``steps`` iterations and return the trace.
 
@@ -79,6 +82,10 @@ def run(
     resume : bool
         Go on from the checkpoint in that folder if there is one. The result is bitwise that of the
         uninterrupted run. With `Peers` the number of processes may be another one.
+    callbacks : sequence of Callback
+        Who is told of every row, every checkpoint and the end, and may end the run early, as
+        ``EarlyStop("upper_loss", patience=5)`` does; see `dsbo.callbacks`. The trace is returned as
+        ever, and its provenance says why under ``stopped``.
 
     Returns
     -------
@@ -94,7 +101,8 @@ def run(
         started with other settings, a schedule could not be told again after a restart, or a bound
         L is so small that its Neumann series diverges at the start.
     Exception
-        Whatever losses and ``measure`` raise passes unchanged; its ``trace`` holds the rows so far.
+        Whatever losses, ``measure`` and callbacks raise passes unchanged; its ``trace`` holds the
+        rows so far.
     PeerLost
         If another rank ended or does not answer; says what the last checkpoint is.
     Diverged
@@ -116,9 +124,11 @@ def run(
         require_told(algorithm)
     problem = placed(problem, device)
     ranks = network.x.ranks
+    watch = Watch(callbacks, ranks)
     identity = provenance.identity(algorithm, problem, network, seed, every)
     keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}
-    agree(ranks, identity | keeping | {"resume": resume})
+    watching = {"callbacks": [type(callback).__name__ for callback in callbacks]}
+    agree(ranks, identity | keeping | watching | {"resume": resume})
     held = problem.everyone()[network.x.held.start : network.x.held.stop]
     draws = Draws(seed, held, problem.upper, problem.lower)
     with torch.no_grad():
@@ -127,6 +137,13 @@ def run(
     going.trace.provenance |= identity | provenance.environment(problem.x0.device)
     going.trace.provenance |= {"steps": steps, **provenance.printed(network)}
     keeper = Keeper(checkpoint, identity, ranks)
+
+    def noted() -> str | None:
+        return watch.row(going.trace) if going.note(every, steps) else None
+
+    def kept() -> int | None:
+        return keeper.keep(lambda: going.checkpoint(identity))
+
     bar = tqdm(
         total=steps,
         desc=type(algorithm).__name__,
@@ -144,20 +161,24 @@ def run(
         if "compiling" in going.trace.provenance:
             bar.set_postfix_str(f"compiled in {going.trace.provenance['compiling']:.1f} s")
         try:
-            going.note(every, steps)
-            while going.now.t < steps:
+            stopped = noted()
+            while going.now.t < steps and not stopped:
                 algorithm.require_steps(going.now.t)
                 going.advance()
-                going.note(every, steps)
+                stopped = noted()
                 bar.update()
-                if going.now.t == steps or going.now.t % checkpoint_every == 0:
-                    keeper.keep(lambda: going.checkpoint(identity))
+                due = stopped or going.now.t == steps or going.now.t % checkpoint_every == 0
+                if due and (step := kept()) is not None:
+                    watch.kept(step)
+            if stopped and going.now.t < steps:
+                going.trace.provenance["stopped"] = stopped
+            going.trace.state = going.whole()
+            watch.end(going.trace)
         except BaseException as error:
             with suppress(AttributeError):  # whatever ends a run, its trace is there
                 error.trace = going.trace  # type: ignore[attr-defined]
             # An error reaches the ranks at different iterations; then the last one kept stands.
-            if isinstance(error, Diverged) or ranks.count == 1:
-                keeper.keep(lambda: going.checkpoint(identity))
+            together = isinstance(error, Diverged) or ranks.count == 1
+            watch.broken(error, going.trace, kept() if together else None)
             raise
-        going.trace.state = going.whole()
     return going.trace

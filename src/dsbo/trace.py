@@ -153,15 +153,7 @@ class Trace:
         OSError
             If the file cannot be written; an earlier version is then untouched.
         """
-        path = Path(path)
-        if path.suffix != ".csv":
-            raise ValueError(f"cannot save a trace as {path.name!r}; use .csv, or trace.frame")
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        body = io.StringIO()
-        table = csv.DictWriter(body, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(self.rows)
-        told = f"{json.dumps(self.provenance, sort_keys=True)}\n{body.getvalue()}"
+        path, told = csv_file(path), unsealed(self)
         with replacing(path) as part:
             part.write_text(f"# {_digest(told)} {told}", "utf-8", newline="")
         return path
@@ -189,6 +181,8 @@ class Trace:
                 )
             head, _, body = told.partition("\n")
             kept = json.loads(head) if told != text else None
+            if kept is not None and not told.endswith("\n"):  # half a number may be a number
+                raise TraceError(f"{path} was cut short in its last line; make it anew")
             table = csv.DictReader(io.StringIO(body, newline=""), strict=True)
             rows = [{k: _number(v) for k, v in row.items()} for row in table]
         except TraceError:
@@ -200,6 +194,34 @@ class Trace:
                 f"{path} is not a trace: its first line is not '# … {{…}}'; make it anew"
             )
         return cls(rows, kept)
+
+
+def csv_file(path: str | Path) -> Path:
+    """Return the path of a file for a trace, or raise a ValueError if its suffix is not .csv."""
+    path = Path(path)
+    if path.suffix != ".csv":
+        raise ValueError(f"cannot save a trace as {path.name!r}; use .csv, or trace.frame")
+    return path
+
+
+def columns_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the names of all columns, in the order in which they appear."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def lines(rows: list[dict[str, Any]], columns: list[str]) -> str:
+    """Return rows as lines of a table; what a row lacks is empty."""
+    body = io.StringIO()
+    csv.DictWriter(body, columns, lineterminator="\n").writerows(rows)
+    return body.getvalue()
+
+
+def unsealed(trace: Trace) -> str:
+    """Return the text of a trace: the provenance as JSON, the columns and the rows."""
+    columns = columns_of(trace.rows)
+    head = {name: name for name in columns}
+    told = json.dumps(trace.provenance, sort_keys=True)
+    return f"{told}\n{lines([head, *trace.rows], columns)}"
 
 
 def _digest(told: str) -> str:
