@@ -335,7 +335,7 @@ MUTANTS = (
     ),
     Mutant(
         "provenance: data are not told", "src/dsbo/provenance.py",
-        '"data": _digest(samples)', '"data": _digest(())',
+        '"data": digest(samples)', '"data": digest(())',
         ("tests/test_run.py::test_a_checkpoint_of_another_problem_or_a_longer_run_is_refused",),
     ),
     Mutant(

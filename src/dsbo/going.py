@@ -40,19 +40,19 @@ class Going:
         problem: Problem,
         network: PerLevel,
         draws: Draws,
+        state: Any,
         measure: Measure,
         compiled: bool,
         chunk: int | None,
     ) -> None:
         keep_freed_memory()
         self.algorithm, self.problem, self.measure = algorithm, problem, measure
-        self.ranks, held = network.x.ranks, network.x.held
+        self.ranks = network.x.ranks
         self.trace, self.slow, self.chunk = Trace(), set[int](), chunk
         # The same bits on any number of processes are promised on the CPU alone.
         if not (all(part.batched for part in network) or problem.x0.is_cuda):
             chunk = 1
-        starts = (row.expand(len(held), -1).clone() for row in (problem.x0, problem.y0))
-        self.now = Tally.start(algorithm.init(*starts))
+        self.now = Tally.start(state)
         # What mixers and levels add to; an iteration that ends is counted from these.
         self.sent, self.calls = Counter(self.now.sent), Counter[str]()
         f, g = problem.f.counted(self.calls), problem.g.counted(self.calls)

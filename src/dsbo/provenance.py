@@ -47,8 +47,8 @@ def identity(
     return {
         "algorithm": settings(algorithm),
         "problem": problem.settings,
-        "start": _digest((problem.x0, problem.y0)),
-        "data": _digest(samples),
+        "start": digest((problem.x0, problem.y0)),
+        "data": digest(samples),
         "network": {
             "kind": network.kind,
             "agents": network.x.agents,
@@ -61,7 +61,7 @@ def identity(
     }
 
 
-def _digest(tree: Any) -> str:
+def digest(tree: Any) -> str:
     """Return a checksum of all tensors in a tree."""
     digest = hashlib.sha256()
     for part in tree_flatten(tree)[0]:

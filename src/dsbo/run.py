@@ -20,6 +20,7 @@ from dsbo.diverged import Diverged
 from dsbo.going import Going, Measure
 from dsbo.network import Network, PerLevel
 from dsbo.problems import Problem
+from dsbo.starts import Start, first, warm
 from dsbo.trace import Trace
 from dsbo.world import Draws
 
@@ -43,6 +44,7 @@ def run(
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
     resume: bool = False,
+    start: Start | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Trace:
     """Run ``steps`` iterations and return the trace.
@@ -82,6 +84,14 @@ def run(
     resume : bool
         Go on from the checkpoint in that folder if there is one. The result is bitwise that of the
         uninterrupted run. With `Peers` the number of processes may be another one.
+    start : Trace, State or pair of Tensor, optional
+        Where to start instead of at ``problem.x0`` and ``problem.y0``, row by row. Of a trace or a
+        State of the method's own kind all variables are taken, of that of another method x and y.
+        A pair is x ``[N, d]`` and y ``[N, p]``. What is not taken starts as it always does: a
+        previous iterate as x or y, the rest at zero. Iterations, schedules and draws count from 0
+        again; another ``seed`` gives other draws. A centralised method needs rows that are equal.
+        Of several processes that of rank 0 is taken. The provenance tells its checksum under
+        ``warm``.
     callbacks : sequence of Callback
         Who is told of every row, every checkpoint and the end, and may end the run early, as
         ``EarlyStop("upper_loss", patience=5)`` does; see `dsbo.callbacks`. The trace is returned as
@@ -98,8 +108,8 @@ def run(
     ------
     ValueError, TypeError
         If arguments are out of range, the network does not fit the problem, another rank was
-        started with other settings, a schedule could not be told again after a restart, or a bound
-        L is so small that its Neumann series diverges at the start.
+        started with other settings, ``start`` is none, a schedule could not be told again after a
+        restart, or a bound L is so small that its Neumann series diverges at the problem's start.
     Exception
         Whatever losses, ``measure`` and callbacks raise passes unchanged; its ``trace`` holds the
         rows so far.
@@ -126,14 +136,18 @@ def run(
     ranks = network.x.ranks
     watch = Watch(callbacks, ranks)
     identity = provenance.identity(algorithm, problem, network, seed, every)
-    keeping = {"steps": steps, "checkpoint_every": checkpoint_every, "kept": checkpoint is not None}
-    watching = {"callbacks": [type(callback).__name__ for callback in callbacks]}
-    agree(ranks, identity | keeping | watching | {"resume": resume})
+    given = warm(start, algorithm, problem, ranks)
+    identity |= {} if given is None else {"warm": given.told}
+    asked = {"steps": steps, "checkpoint_every": checkpoint_every, "resume": resume}
+    asked |= {"kept": checkpoint is not None, "warm start": start is not None}
+    told = {"callbacks": [type(callback).__name__ for callback in callbacks]}
+    agree(ranks, identity | asked | told)
     held = problem.everyone()[network.x.held.start : network.x.held.stop]
     draws = Draws(seed, held, problem.upper, problem.lower)
     with torch.no_grad():
         require_bound(algorithm, problem, draws, ranks, chunk)
-    going = Going(algorithm, problem, network, draws, measure, compile, chunk)
+    state = first(algorithm, problem, network, given)
+    going = Going(algorithm, problem, network, draws, state, measure, compile, chunk)
     going.trace.provenance |= identity | provenance.environment(problem.x0.device)
     going.trace.provenance |= {"steps": steps, **provenance.printed(network)}
     keeper = Keeper(checkpoint, identity, ranks)
@@ -154,8 +168,8 @@ def run(
     # Derivatives make the graphs they need; one that the State kept would grow for ever.
     with bar, keeper.telling_what_is_kept(), torch.no_grad():
         if resume:
-            start = going.checkpoint(identity)
-            if (saved := keeper.find(start, problem.x0.device, steps)) is not None:
+            bare = going.checkpoint(identity)
+            if (saved := keeper.find(bare, problem.x0.device, steps)) is not None:
                 going.resume(saved, every, steps)
         bar.update(going.now.t)
         if "compiling" in going.trace.provenance:
