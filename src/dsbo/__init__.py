@@ -15,6 +15,7 @@ from dsbo import conformance as conformance
 from dsbo import hypergrad as hypergrad
 from dsbo import mixing as mixing
 from dsbo import problems as problems
+from dsbo import projections as projections
 from dsbo import schedules as schedules
 from dsbo.algorithms import *
 from dsbo.checkpoint import CheckpointError as CheckpointError

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from dsbo import mixing
-from dsbo.algorithms import Algorithm
+from dsbo.algorithms import ALGORITHMS, Algorithm
 from dsbo.chunked import Chunked
 from dsbo.hypergrad import curvature
 from dsbo.network import Dense, Network, Peers, PerLevel
 from dsbo.network.ranks import ALONE, Ranks, here
 from dsbo.problems import Problem
+from dsbo.projections import Projection
 from dsbo.world import Draws
 
 MADE = {"algorithm": "DSOBA(0.1, 0.1, 0.1)", "problem": "Problem.from_losses(…)"}
@@ -181,3 +182,43 @@ def require_told(algorithm: Algorithm) -> None:
                 "tell from another one, so the run could not be resumed; take Power(…), or write "
                 "the schedule as a frozen dataclass with __call__"
             )
+
+
+def require_projection(
+    project: Projection, algorithm: Algorithm, problem: Problem, kept: bool
+) -> None:
+    """Raise a TypeError or ValueError if x cannot be projected by this in a run of this method.
+
+    Parameters
+    ----------
+    project : callable
+        As in `run`.
+    algorithm, problem : Algorithm and Problem
+        What runs.
+    kept : bool
+        Whether a later process must know the projection by its name.
+    """
+    if not callable(project) or isinstance(project, type):
+        raise TypeError(f"project must be made as in Box(0, 1), got {project!r}")
+    if not algorithm.projectable:
+        known = ", ".join(kind.__name__ for kind in ALGORITHMS if kind.projectable)
+        raise ValueError(
+            f"where {type(algorithm).__name__} rests with a projected x was not derived; take one "
+            f"of {known}, or leave x free and let the losses use low + (high - low) * sigmoid(x)"
+        )
+    if kept and " at 0x" in repr(project):
+        raise TypeError(
+            f"project is {project!r}, which a later process cannot tell from another one, so the "
+            "run could not be resumed; write it as a frozen dataclass with __call__"
+        )
+    rows = problem.x0.repeat(2, 1)
+    found = project(rows)
+    if not isinstance(found, Tensor) or (found.shape, found.dtype) != (rows.shape, rows.dtype):
+        told = f"{found.dtype} {[*found.shape]}" if isinstance(found, Tensor) else repr(found)
+        raise ValueError(
+            f"project must give rows as it gets them, {rows.dtype} {[*rows.shape]}, got {told}"
+        )
+    if not torch.equal(rows, problem.x0.expand_as(rows)):
+        raise ValueError("project wrote into what it was called with; let it work on a clone()")
+    if not found.isfinite().all():
+        raise ValueError(f"project gives {found[0]} for the start, which is not finite")

@@ -23,6 +23,7 @@ from dsbo.diverged import Diverged
 from dsbo.network import PerLevel
 from dsbo.network.watch import lagging
 from dsbo.problems import Problem
+from dsbo.projections import Projection
 from dsbo.tally import Tally
 from dsbo.trace import ORACLES, Trace
 from dsbo.whole import WholeStep, whole_step
@@ -41,6 +42,7 @@ class Going:
         network: PerLevel,
         draws: Draws,
         state: Any,
+        project: Projection | None,
         measure: Measure,
         compiled: bool,
         chunk: int | None,
@@ -48,7 +50,7 @@ class Going:
         keep_freed_memory()
         self.algorithm, self.problem, self.measure = algorithm, problem, measure
         self.ranks = network.x.ranks
-        self.trace, self.slow, self.chunk = Trace(), set[int](), chunk
+        self.trace, self.slow, self.chunk, self.project = Trace(), set[int](), chunk, project
         # The same bits on any number of processes are promised on the CPU alone.
         if not (all(part.batched for part in network) or problem.x0.is_cuda):
             chunk = 1
@@ -77,6 +79,8 @@ class Going:
         started, waited = time.perf_counter(), self.ranks.waited
         self.calls.clear()
         state = self.step(self.now.t, self.now.state, self.world)
+        if self.project is not None:
+            state = state._replace(x=self.project(state.x))
         told = self.step.told if isinstance(self.step, WholeStep) else _sums(state)
         finite = [math.isfinite(value) for value in told.tolist()]
         if not all(finite):  # a sum may overflow where no number does

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dsbo import metrics, provenance
 from dsbo.algorithms import Algorithm
-from dsbo.arguments import agree, fitting, placed, require_bound, require_told
+from dsbo.arguments import agree, fitting, placed, require_bound, require_projection, require_told
 from dsbo.callbacks import Callback, Watch
 from dsbo.checked import whole
 from dsbo.checkpoint import Keeper
@@ -20,6 +20,7 @@ from dsbo.diverged import Diverged
 from dsbo.going import Going, Measure
 from dsbo.network import Network, PerLevel
 from dsbo.problems import Problem
+from dsbo.projections import Projection
 from dsbo.starts import Start, first, warm
 from dsbo.trace import Trace
 from dsbo.world import Draws
@@ -45,6 +46,7 @@ def run(
     checkpoint_every: int = 100,
     resume: bool = False,
     start: Start | None = None,
+    project: Projection | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Trace:
     """Run ``steps`` iterations and return the trace.
@@ -92,6 +94,10 @@ def run(
         again; another ``seed`` gives other draws. A centralised method needs rows that are equal.
         Of several processes that of rank 0 is taken. The provenance tells its checksum under
         ``warm``.
+    project : callable, optional
+        Keeps x in a convex set: gives for rows ``[n, d]`` the nearest rows of the set, each by
+        itself. Applied to the start and to x after every iteration; `dsbo.projections` has `Box`,
+        `Simplex` and `Ball`. For methods that are ``projectable``; others refuse it.
     callbacks : sequence of Callback
         Who is told of every row, every checkpoint and the end, and may end the run early, as
         ``EarlyStop("upper_loss", patience=5)`` does; see `dsbo.callbacks`. The trace is returned as
@@ -108,8 +114,9 @@ def run(
     ------
     ValueError, TypeError
         If arguments are out of range, the network does not fit the problem, another rank was
-        started with other settings, ``start`` is none, a schedule could not be told again after a
-        restart, or a bound L is so small that its Neumann series diverges at the problem's start.
+        started with other settings, ``start`` is none, the method has no projected step, a
+        schedule could not be told again after a restart, or a bound L is so small that its Neumann
+        series diverges at the problem's start.
     Exception
         Whatever losses, ``measure`` and callbacks raise passes unchanged; its ``trace`` holds the
         rows so far.
@@ -133,21 +140,24 @@ def run(
             raise TypeError(f"checkpoint must be the path of a folder, got {checkpoint!r}")
         require_told(algorithm)
     problem = placed(problem, device)
+    if project is not None:
+        require_projection(project, algorithm, problem, checkpoint is not None)
     ranks = network.x.ranks
     watch = Watch(callbacks, ranks)
     identity = provenance.identity(algorithm, problem, network, seed, every)
     given = warm(start, algorithm, problem, ranks)
     identity |= {} if given is None else {"warm": given.told}
+    identity |= {} if project is None else {"project": repr(project)}
     asked = {"steps": steps, "checkpoint_every": checkpoint_every, "resume": resume}
     asked |= {"kept": checkpoint is not None, "warm start": start is not None}
     told = {"callbacks": [type(callback).__name__ for callback in callbacks]}
-    agree(ranks, identity | asked | told)
+    agree(ranks, {"project": None} | identity | asked | told)
     held = problem.everyone()[network.x.held.start : network.x.held.stop]
     draws = Draws(seed, held, problem.upper, problem.lower)
     with torch.no_grad():
         require_bound(algorithm, problem, draws, ranks, chunk)
-    state = first(algorithm, problem, network, given)
-    going = Going(algorithm, problem, network, draws, state, measure, compile, chunk)
+    state = first(algorithm, problem, network, given, project)
+    going = Going(algorithm, problem, network, draws, state, project, measure, compile, chunk)
     going.trace.provenance |= identity | provenance.environment(problem.x0.device)
     going.trace.provenance |= {"steps": steps, **provenance.printed(network)}
     keeper = Keeper(checkpoint, identity, ranks)

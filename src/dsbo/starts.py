@@ -12,6 +12,7 @@ from dsbo.algorithms.base import State
 from dsbo.network import PerLevel
 from dsbo.network.ranks import Ranks
 from dsbo.problems import Problem
+from dsbo.projections import Projection
 from dsbo.trace import Trace
 
 Start = Trace | State | tuple[Tensor, Tensor]
@@ -52,8 +53,14 @@ def warm(start: Start | None, algorithm: Algorithm, problem: Problem, ranks: Ran
     return None if told is None else Warm(told, parts)
 
 
-def first(algorithm: Algorithm, problem: Problem, network: PerLevel, given: Warm | None) -> Any:
-    """Return the State of the agents held here before the first iteration."""
+def first(
+    algorithm: Algorithm,
+    problem: Problem,
+    network: PerLevel,
+    given: Warm | None,
+    project: Projection | None,
+) -> Any:
+    """Return the State of the agents held here before the first iteration, x in its set."""
     ranks, n = network.x.ranks, len(network.x.held)
 
     def taken(name: str, like: Tensor) -> Tensor:
@@ -63,9 +70,9 @@ def first(algorithm: Algorithm, problem: Problem, network: PerLevel, given: Warm
 
     x, y = (row.expand(n, -1).clone() for row in (problem.x0, problem.y0))
     state = algorithm.init(taken("x", x), taken("y", y))
-    if given is None or len(given.told["variables"]) == 2:
-        return state
-    return type(state)(*(taken(name, part) for name, part in state._asdict().items()))
+    if given is not None and len(given.told["variables"]) > 2:
+        state = type(state)(*(taken(name, part) for name, part in state._asdict().items()))
+    return state if project is None else state._replace(x=project(state.x))
 
 
 def _taken(start: Any, algorithm: Algorithm, problem: Problem) -> dict[str, Tensor]:

@@ -51,9 +51,9 @@ def sweep(
     Each is what `run` gives of the same algorithm and seed, up to rounding. One that diverges
     stops there, the others go on: its provenance says ``diverged``, its state is the last finite.
     The column ``seconds`` shares the time of an iteration out evenly among the runs.
-    Nothing is written on the way, nobody watches, and all start where the problem does; `run` has
-    checkpoints, callbacks and other starts. An error of ``measure`` passes, and has the ``traces``
-    so far.
+    Nothing is written on the way, nobody watches, x is free, and all start where the problem does;
+    `run` has checkpoints, callbacks, projections and other starts. An error of ``measure`` passes,
+    and has the ``traces`` so far.
 
     Parameters
     ----------

@@ -102,6 +102,11 @@ class Algorithm:
     """True if all agents share one lower variable, False if each has its own."""
     centralised: ClassVar[bool] = False
     """True if mixing must be exact averaging."""
+    projectable: ClassVar[bool] = False
+    """True if with x projected on a convex set after each step the method rests where it should.
+
+    That is where x is the projection of x - alpha ∇Φ(x), or as near to it as without the set.
+    """
     inverts: ClassVar[str] = ""
     """Whose Hessian a Neumann series with the bound L inverts: "own", "mean", or nobody's."""
 

@@ -42,6 +42,7 @@ class DSOBA(Algorithm):
     source: ClassVar[str] = "Kong et al. 2025, Algorithm 1"
     colour: ClassVar[str] = "#0072B2"
     cost: ClassVar[Cost] = Cost("d + 2*p")
+    projectable: ClassVar[bool] = True
 
     def step(self, t: int, s: XYZ, w: World) -> XYZ:
         """Return the State of iteration t + 1."""

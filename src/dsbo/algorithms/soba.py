@@ -42,6 +42,7 @@ class SOBA(Algorithm):
     source: ClassVar[str] = "Dagréou et al. 2022"
     cost: ClassVar[Cost] = Cost("d + 2*p")
     centralised: ClassVar[bool] = True
+    projectable: ClassVar[bool] = True
 
     def step(self, t: int, s: XYZ, w: World) -> XYZ:
         """Return the State of iteration t + 1."""

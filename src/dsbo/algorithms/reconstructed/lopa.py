@@ -56,6 +56,7 @@ class LOPA(Algorithm):
     colour: ClassVar[str] = "#E69F00"
     cost: ClassVar[Cost] = Cost("d")
     shared_lower: ClassVar[bool] = False
+    projectable: ClassVar[bool] = True
     tracking: ClassVar[bool] = False
 
     def step(self, t: int, s: TrackedAverage, w: World) -> TrackedAverage:

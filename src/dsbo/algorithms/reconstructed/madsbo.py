@@ -53,6 +53,7 @@ class MADSBO(Algorithm):
     cost: ClassVar[Cost] = Cost(
         "d + T_y*p + 2*T_z*p", "1 + T_y + T_z", "T_z + 1", "T_y", "1", "T_z"
     )
+    projectable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -59,6 +59,7 @@ class SLDBO(Algorithm):
     source: ClassVar[str] = "Dong et al. 2025"
     colour: ClassVar[str] = "#56B4E9"
     cost: ClassVar[Cost] = Cost("2*(d + 2*p)")
+    projectable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -145,6 +145,7 @@ class SPARKLE(Algorithm):
         "vectors[upper]*d + (vectors[lower] + vectors[auxiliary])*p",
         "trips[upper] + trips[lower] + trips[auxiliary]",
     )
+    projectable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
