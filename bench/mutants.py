@@ -35,6 +35,7 @@ from vacuous import commit, write
 
 STORED = ROOT / "book/records/mutants.json"
 
+CALLBACKS = "tests/test_callbacks.py"
 CONFORMANCE = "tests/test_conformance.py"
 FAULTS = "tests/test_faults.py::test_"
 HYPERGRAD = "tests/test_hypergrad.py"
@@ -42,6 +43,7 @@ LEVELS = "tests/test_levels.py"
 MIXING = "tests/test_mixing.py"
 PEERS = "tests/test_peers.py::test_"
 PROBLEMS = "tests/test_problems.py"
+PROJECTIONS = "tests/test_projections.py"
 PUBLISHED = "tests/test_published.py"
 SOFTMAX = "tests/test_softmax.py"
 SPARKLE_TESTS = "tests/test_sparkle.py"
@@ -327,6 +329,48 @@ MUTANTS = (
         "run: a row that was due is not made up for", RUN,
         "stopped = noted()\n            while", "stopped = None\n            while",
         ("tests/test_run.py::test_wherever_a_run_is_interrupted_it_goes_on_as_if_nothing_had_been",),
+    ),
+    Mutant(
+        "run: a run that a callback ends leaves no checkpoint", RUN,
+        "due = stopped or going", "due = going", (CALLBACKS,),
+    ),
+    Mutant(
+        "callbacks: every rank asks its own", "src/dsbo/callbacks.py",
+        "return self.ranks.broadcast(asked) if", "return asked() if", (CALLBACKS,),
+    ),
+    Mutant(
+        "callbacks: one that fails keeps the others from the end", "src/dsbo/callbacks.py",
+        "errors.append(error)\n        if", "raise\n        if", (CALLBACKS,),
+    ),
+    Mutant(
+        "callbacks: rows with NaN are the smallest", "src/dsbo/callbacks.py",
+        "np.fmin.reduce(part, initial=np.inf)", "np.minimum.reduce(part, initial=np.inf)",
+        (CALLBACKS,),
+    ),
+    Mutant(
+        "callbacks: the file of the run before goes on", "src/dsbo/callbacks.py",
+        "self._columns = []\n        if trace", "if trace", (CALLBACKS,),
+    ),
+    Mutant(
+        "trace: half a last number is a number", "src/dsbo/trace.py",
+        'not told.endswith("\\n")', "not told", (CALLBACKS,),
+    ),
+    Mutant(
+        "starts: of the same method x and y alone", "src/dsbo/starts.py",
+        'len(given.told["variables"]) > 2', 'len(given.told["variables"]) > 99',
+        ("tests/test_starts.py",),
+    ),
+    Mutant(
+        "starts: a run goes on from a checkpoint of another start", RUN,
+        '{"warm": given.told}', "{}", ("tests/test_starts.py",),
+    ),
+    Mutant(
+        "starts: a start outside the set", "src/dsbo/starts.py",
+        "return state if project is None else", "return state if True else", (PROJECTIONS,),
+    ),
+    Mutant(
+        "simplex: one entry too many stays positive", "src/dsbo/projections.py",
+        "levels.gather(1, k - 1)", "levels.gather(1, k.clamp(max=x.shape[1] - 1))", (PROJECTIONS,),
     ),
     Mutant(
         "base: the levels share one clock", "src/dsbo/network/base.py",
