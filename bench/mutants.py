@@ -46,6 +46,7 @@ PROBLEMS = "tests/test_problems.py"
 PROJECTIONS = "tests/test_projections.py"
 PUBLISHED = "tests/test_published.py"
 SOFTMAX = "tests/test_softmax.py"
+SUGGEST = "tests/test_suggest.py"
 SPARKLE_TESTS = "tests/test_sparkle.py"
 
 
@@ -95,6 +96,43 @@ RUN, GOING = "src/dsbo/run.py", "src/dsbo/going.py"
 SAME_BITS = PEERS + "processes_give_the_same_bits_as_none"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
 MUTANTS = (
+    Mutant(
+        "scales: the change of the hypergradient, not its rate", "src/dsbo/scales.py",
+        "float(change.norm() / direction.norm())", "float(change.norm())", (SUGGEST,),
+    ),
+    Mutant(
+        "scales: a shared lower level has the curvature of one agent", "src/dsbo/scales.py",
+        "if shared else own", "if not shared else own", (SUGGEST,),
+    ),
+    Mutant(
+        "suggest: the agents of the quadratic are alike", "src/dsbo/suggest.py",
+        "np.where(random.permutation(N) < steep, scales.own, flat)", "np.full(N, scales.high)",
+        (SUGGEST,),
+    ),
+    Mutant(
+        "suggest: whatever stays finite rests", "src/dsbo/suggest.py",
+        "1.5 * before.max(0)", "1e99 * before.max(0)", (SUGGEST,),
+    ),
+    Mutant(
+        "suggest: no trial", "src/dsbo/suggest.py",
+        '(("lower", 1.0), ("upper", SURVIVES))', "()", (SUGGEST,),
+    ),
+    Mutant(
+        "suggest: a bound below the curvature", "src/dsbo/suggest.py",
+        "bound = 1.2 * scales.own", "bound = 0.8 * scales.own", (SUGGEST,),
+    ),
+    Mutant(
+        "tune: the worst goes on", "src/dsbo/tune.py",
+        "np.argsort(scores,", "np.argsort(-scores,", ("tests/test_tune.py",),
+    ),
+    Mutant(
+        "tune: z keeps its step", "src/dsbo/tune.py",
+        '("lower", "auxiliary")', '("lower",)', ("tests/test_tune.py",),
+    ),
+    Mutant(
+        "tune: early rows count", "src/dsbo/tune.py",
+        "late = values[-max(1, len(values) // 4) :]", "late = values", ("tests/test_tune.py",),
+    ),
     Mutant(
         "compiled: one graph for all lengths", "src/dsbo/compiled.py",
         "self.form, *self.fixed, *shapes", "self.form, *shapes", ("tests/test_ragged.py",),

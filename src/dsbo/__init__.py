@@ -34,9 +34,11 @@ from dsbo.network import Sparse as Sparse
 from dsbo.problems import Problem as Problem
 from dsbo.run import run as run
 from dsbo.schedules import Power as Power
+from dsbo.suggest import suggest as suggest
 from dsbo.sweep import sweep as sweep
 from dsbo.trace import Trace as Trace
 from dsbo.trace import TraceError as TraceError
+from dsbo.tune import tune as tune
 
 if TYPE_CHECKING:
     from dsbo import graphs as graphs

@@ -98,6 +98,13 @@ class Algorithm:
     cost: ClassVar[Cost]
     shares: ClassVar[tuple[str, ...]] = ("theta", "eta")
     """Schedules that are weights of the newest estimate in an average."""
+    roles: ClassVar[dict[str, str]] = {
+        "alpha": "upper",
+        "beta": "lower",
+        "gamma": "auxiliary",
+        "theta": "average",
+    }
+    """What `suggest` takes settings for."""
     shared_lower: ClassVar[bool] = True
     """True if all agents share one lower variable, False if each has its own."""
     centralised: ClassVar[bool] = False
@@ -254,6 +261,14 @@ class Momenta(Algorithm):
     full_sum: bool = False
 
     shares: ClassVar[tuple[str, ...]] = ("eta", "gamma")
+    roles: ClassVar[dict[str, str]] = {
+        "alpha": "upper",
+        "beta": "lower",
+        "eta": "average",
+        "gamma": "average",
+        "K": "terms",
+        "L": "bound",
+    }
     inverts: ClassVar[str] = "own"
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dsbo.algorithms.base import Cost
+from dsbo.algorithms.base import Cost, Momenta
 from dsbo.algorithms.diamond import DIAMOND
 from dsbo.schedules import Constant, Schedule
 
@@ -47,6 +47,7 @@ class GTSGD(DIAMOND):
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
     colour: ClassVar[str] = "#CC79A7"
     cost: ClassVar[Cost] = Cost("2*d", hvps="chain")
+    roles: ClassVar[dict[str, str]] = Momenta.roles
     momentum: ClassVar[bool] = False
 
 

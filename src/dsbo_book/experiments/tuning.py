@@ -5,20 +5,17 @@ A tuning study is the study itself, at other values of `STEPS` and at other seed
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dsbo.trace import Trace
+from dsbo.tune import HELD_OUT, score
 from dsbo_book.experiments.study import Cell, cross, grid
 
 REPORTED = (0, 1, 2, 3, 4)
 """Seeds of the records."""
-HELD_OUT = (100, 101)
-"""Seeds for tuning, never reported."""
 STEPS = ("alpha", "beta", "eta")
 """What is tuned: keys of a cell, the scales of the steps of x and of y, and of the momenta where a
 method has them and they are not fixed."""
@@ -28,18 +25,6 @@ def trials(cells: Iterable[Cell], candidates: Callable[[Cell], Iterable[Cell]]) 
     """Return every cell with each of its candidates, on held-out seeds."""
     each = [cell | candidate for cell in cells for candidate in candidates(cell)]
     return cross(each, grid(seed=HELD_OUT))
-
-
-def score(trace: Trace, column: str) -> float:
-    """Return the mean of a column over the last quarter of the rows; infinite if it diverged.
-
-    A column that is NaN there counts as diverged, too.
-    """
-    if "diverged" in trace.provenance:
-        return math.inf
-    values = np.asarray(trace.frame[column], dtype=float)
-    mean = float(values[-max(1, len(values) // 4) :].mean())
-    return math.inf if math.isnan(mean) else mean
 
 
 def table(traces: Sequence[Trace], column: str) -> pd.DataFrame:

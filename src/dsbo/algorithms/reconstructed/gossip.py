@@ -72,6 +72,13 @@ class GossipDSBO(Algorithm):
     title: ClassVar[str] = "Gossip-DSBO"
     source: ClassVar[str] = "Yang, Zhang and Wang 2022"
     colour: ClassVar[str] = "#999999"
+    roles: ClassVar[dict[str, str]] = {
+        "alpha": "upper",
+        "gamma": "lower",
+        "theta": "average",
+        "copies": "terms",
+        "L": "bound",
+    }
     inverts: ClassVar[str] = "mean"
     cost: ClassVar[Cost] = Cost("2*d + 2*p + d*p + copies*p*p", jvps="p", hvps="copies*p")
 

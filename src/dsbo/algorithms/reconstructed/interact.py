@@ -25,7 +25,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dsbo.algorithms.base import Cost
+from dsbo.algorithms.base import Cost, Momenta
 from dsbo.algorithms.diamond import DIAMOND, Tracked
 from dsbo.algorithms.dsgd import GTSGD
 from dsbo.hypergrad import Chain
@@ -66,6 +66,7 @@ class SVRINTERACT(DIAMOND):
     full_sum: bool = True
     q: int = 10
 
+    roles: ClassVar[dict[str, str]] = Momenta.roles
     title: ClassVar[str] = "SVR-INTERACT"
     source: ClassVar[str] = "Liu et al. 2022"
     colour: ClassVar[str] = "#56B4E9"

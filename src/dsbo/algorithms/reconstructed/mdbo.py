@@ -94,4 +94,5 @@ class VRDBO(MDBO):
     source: ClassVar[str] = "Gao, Gu and Thai 2023"
     colour: ClassVar[str] = "#CC79A7"
     cost: ClassVar[Cost] = Cost("2*(d + p)", "1", "2", "2", "2", "2*chain")
+    roles: ClassVar[dict[str, str]] = Momenta.roles | {"eta": "recursive", "gamma": "recursive"}
     recursive: ClassVar[bool] = True
