@@ -155,6 +155,14 @@ MUTANTS = (
         "torch.cat(found)[order.tolist()]", "torch.cat(found)", ("tests/test_ragged.py",),
     ),
     Mutant(
+        "samplers: the upper batch for both levels", "src/dsbo/problems/samplers.py",
+        "return batch[0], batch[1]", "return batch[0], batch[0]", (PROBLEMS,),
+    ),
+    Mutant(
+        "problem: of two batches one is told", "src/dsbo/problems/problem.py",
+        "drawn[0] if drawn[0] == drawn[1] else drawn", "drawn[0]", (PROBLEMS,),
+    ),
+    Mutant(
         "samplers: draws from the rows of the longest", "src/dsbo/problems/samplers.py",
         "own = m if self.lengths is None else", "own = m if True else", ("tests/test_ragged.py",),
     ),

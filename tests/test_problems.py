@@ -262,6 +262,10 @@ BAD = [
         ({"batch": 0}, ValueError, "batch, .* must be at least 1"),
         ({"batch": -3}, ValueError, "got -3"),
         ({"batch": 2.0}, TypeError, "batch, .* must be a whole number, got 2.0"),
+        ({"batch": (4, 0)}, ValueError, "batch, .* must be at least 1, got 0"),
+        ({"batch": ("all", 4)}, TypeError, "batch, .* must be a whole number, got 'all'"),
+        ({"batch": (4, 4, 4)}, ValueError, r"a pair .*\(upper, lower\), got \(4, 4, 4\)"),
+        ({"batch": {"upper": 4}}, TypeError, "must be a whole number, got {'upper': 4}"),
         ({"x0": torch.zeros(2).double()}, ValueError, "float64 but y0 is"),
         ({"x0": torch.zeros(2).long()}, TypeError, "floating-point tensors, got torch.int64"),
         ({"x0": torch.zeros(2, device="meta")}, TypeError, "x0 is on the device meta"),
@@ -280,6 +284,25 @@ BAD = [
 def test_bad_data_starts_batches_and_losses_are_refused(change, error, says):
     with pytest.raises(error, match=says):
         ridge_problem(**change)
+
+
+def test_a_batch_may_differ_between_the_levels():
+    problem = ridge_problem(batch=(3, None))
+    draws = Draws(0, problem.everyone(), problem.upper, problem.lower)
+    assert [len(draws.xi(0)[1][0]), len(draws.zeta(0)[1][0])] == [3, 8]
+    assert problem.settings["batch"] == [3, None]
+    other = ridge_problem(batch=[None, 5])
+    draws = Draws(0, other.everyone(), other.upper, other.lower)
+    assert [len(draws.xi(0)[1][0]), len(draws.zeta(0)[1][0])] == [8, 5]
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_one_batch_for_both_levels_is_told_as_one_number(batch):
+    one, pair = ridge_problem(batch=batch), ridge_problem(batch=(batch, batch))
+    assert one.settings == pair.settings
+    assert one.settings["batch"] == batch
+    states = [run(DSOBA(0.1, 0.1, 0.1), p, Dense(mixing.average(3)), 5).state for p in (one, pair)]
+    assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
 
 
 def small_cleaning(**kwargs):

@@ -8,16 +8,16 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
+from torch.utils._pytree import tree_map
 
 from dsbo.checked import real
 from dsbo.first_order import FirstOrder
 from dsbo.layout import Tree, flatten
 from dsbo.levels import Level, Loss, SecondOrder
 from dsbo.problems.named import told
-from dsbo.problems.samplers import minibatch
+from dsbo.problems.samplers import Rows, minibatch, sizes
 from dsbo.problems.shards import Shard
-from dsbo.ragged import Ragged
+from dsbo.problems.tried import try_losses
 from dsbo.world import Sampler
 
 DATA = "upper_data", "lower_data"
@@ -73,7 +73,7 @@ class Problem:
         y0: Any,
         upper_data: Sequence[Shard],
         lower_data: Sequence[Shard],
-        batch: int | None = None,
+        batch: Rows = None,
         ridge: float = 0.0,
         *,
         metrics: Metrics | None = None,
@@ -93,8 +93,9 @@ class Problem:
             One entry an agent: a tensor, a NumPy array, a tuple or a dict of them with the same
             number of rows, or a map-style ``Dataset`` of samples. An agent may have more rows than
             another one, and counts as much; in memory all are filled up to the longest.
-        batch : int, optional
-            Rows an agent draws in an iteration; by default all it has.
+        batch : int, or pair of int or None, optional
+            Rows an agent draws in an iteration, of both levels or as (upper, lower); None, the
+            default, takes all it has.
         ridge : float
             Adds ridge·‖y‖² to the lower loss.
         metrics : callable, optional
@@ -131,9 +132,10 @@ class Problem:
         y_row, y_layout = flatten(y0, "y0")
         if x_row.dtype != y_row.dtype:
             raise ValueError(f"x0 is {x_row.dtype} but y0 is {y_row.dtype}; convert one of them")
+        rows = sizes(batch)
         samplers = (
-            minibatch(upper_data, batch, DATA[0], x_row.device),
-            minibatch(lower_data, batch, DATA[1], x_row.device),
+            minibatch(upper_data, rows[0], DATA[0], x_row.device),
+            minibatch(lower_data, rows[1], DATA[1], x_row.device),
         )
         held = [
             ("y0", y_row),
@@ -152,10 +154,11 @@ class Problem:
             SecondOrder(lower, x_layout, y_layout, "lower", ridge=ridge),
         )
         losses = name or [told(upper), told(lower)]
+        drawn = [sampler.size for sampler in samplers]
         settings = {
             "name": "from_losses",
             "losses": losses,
-            "batch": samplers[0].size,
+            "batch": drawn[0] if drawn[0] == drawn[1] else drawn,
             "ridge": ridge,
             "forms": [
                 str((layout.keys, *map(list, layout.shapes))) for layout in (x_layout, y_layout)
@@ -163,7 +166,7 @@ class Problem:
             + [str(sampler.form) for sampler in samplers],
         }
         problem = Problem(*levels, x_row, y_row, agents, *samplers, settings, metrics)
-        problem._try_losses(*levels)
+        try_losses(problem, *levels)
         return problem
 
     @property
@@ -257,43 +260,6 @@ class Problem:
         other = object.__new__(type(self))
         Problem.__init__(other, **vars(self) | changes)
         return other
-
-    def _try_losses(self, f: SecondOrder, g: SecondOrder) -> None:
-        """Evaluate both losses once, so that a mistake is told before a run starts."""
-        if torch.is_inference_mode_enabled():
-            raise ValueError(
-                "losses are differentiated; make and run problems outside torch.inference_mode()"
-            )
-        x, y, one = self.x0[None].clone(), self.y0[None].clone(), self.everyone()[:1]
-        for name, level, sampler in (("upper", f, self.upper), ("lower", g, self.lower)):
-            handed = x, y, batch = x, y, sampler.full(one)
-            before = [part._version for part in tree_leaves(handed) if isinstance(part, Tensor)]
-            try:
-                value = level.value(x, y, batch)
-            except Exception as error:
-                own = batch.filled if isinstance(batch, Ragged) else batch
-                trees = level.x_layout.split(x), level.y_layout.split(y), own
-                kinds = tree_map_only(Tensor, lambda p: f"{p.dtype} {list(p.shape[1:])}", trees)
-                error.add_note(f"The {name} loss was tried on agent 0's x, y and data: {kinds}")
-                raise
-            if before != [p._version for p in tree_leaves(handed) if isinstance(p, Tensor)]:
-                how = "writes into what it is called with, as a /= 2 does; write a = a / 2"
-                raise ValueError(f"the {name} loss {how}")
-            if not isinstance(value, Tensor):
-                raise ValueError(f"the {name} loss must return one tensor, a scalar, not several")
-            if value.is_complex() or value.shape != (1,):
-                what = value.dtype if value.is_complex() else f"shape {tuple(value.shape[1:])}"
-                raise ValueError(f"the {name} loss must return a real scalar, it returned {what}")
-            if not value.isfinite().all():
-                told = f"the {name} loss of agent 0 starts at {float(value)}"
-                raise ValueError(f"{told}; give another start, or other data")
-            on_x, on_y = level.depends(x, y, batch)
-            if not (on_y or (on_x if level is f else g.ridge)):
-                lacks = "depends on neither x nor y" if level is f else "does not depend on y"
-                raise ValueError(
-                    f"the {name} loss {lacks}; use the x and y that it is called with, of a module "
-                    "by torch.func.functional_call(module, y, inputs), without detach or no_grad"
-                )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(agents={self.agents}, d={self.d}, p={self.p})"

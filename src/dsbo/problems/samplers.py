@@ -15,6 +15,9 @@ from dsbo.keys import Randoms
 from dsbo.problems.shards import Form, Shard, opened
 from dsbo.ragged import Lengths, Ragged
 
+Rows = int | tuple[int | None, int | None] | None
+"""Rows in a batch: of both levels, or of the upper and of the lower one; None for all."""
+
 
 @dataclass(frozen=True, eq=False)
 class Minibatch:
@@ -106,6 +109,26 @@ class Noisy:
     def to(self, device: torch.device) -> Noisy:
         """Return the sampler with its coefficients on ``device``."""
         return Noisy(tuple(c.to(device) for c in self.coefficients), self.noise)
+
+
+def sizes(batch: Rows) -> tuple[int | None, int | None]:
+    """Return the rows in a batch of the upper and of the lower level, None for all.
+
+    Raises
+    ------
+    ValueError
+        If it has parts, but not one a level.
+
+    >>> sizes((10, None))
+    (10, None)
+    """
+    if not isinstance(batch, tuple | list):
+        return batch, batch
+    if len(batch) != 2:
+        raise ValueError(
+            f"batch must be a number of rows or a pair of them, (upper, lower), got {batch!r}"
+        )
+    return batch[0], batch[1]
 
 
 def minibatch(
