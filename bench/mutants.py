@@ -36,6 +36,7 @@ from vacuous import commit, write
 STORED = ROOT / "book/records/mutants.json"
 
 CALLBACKS = "tests/test_callbacks.py"
+CHECK = "tests/test_check.py"
 CONFORMANCE = "tests/test_conformance.py"
 FAULTS = "tests/test_faults.py::test_"
 HYPERGRAD = "tests/test_hypergrad.py"
@@ -132,6 +133,20 @@ MUTANTS = (
     Mutant(
         "tune: early rows count", "src/dsbo/tune.py",
         "late = values[-max(1, len(values) // 4) :]", "late = values", ("tests/test_tune.py",),
+        "memory: what is freed stays", "src/dsbo/memory.py",
+        "self.now -= self.held.pop(key)", "self.held.pop(key)", (CHECK,),
+    ),
+    Mutant(
+        "memory: the chunk is not heeded", "src/dsbo/memory.py",
+        "ratio = N / size", "ratio = 1", (CHECK,),
+    ),
+    Mutant(
+        "memory: one agent stands for agents with other data", "src/dsbo/memory.py",
+        "if any(_rows(problem)) else 1", "if False else 1", (CHECK,),
+    ),
+    Mutant(
+        "memory: random numbers of one iteration", "src/dsbo/memory.py",
+        "for t in (0, together, 2 * together)", "for t in (0, 1, 2)", (CHECK,),
     ),
     Mutant(
         "compiled: one graph for all lengths", "src/dsbo/compiled.py",

@@ -14,6 +14,7 @@ from dsbo.checked import real
 from dsbo.first_order import FirstOrder
 from dsbo.layout import Tree, flatten
 from dsbo.levels import Level, Loss, SecondOrder
+from dsbo.memory import Method, predicted
 from dsbo.problems.named import told
 from dsbo.problems.samplers import Rows, minibatch, sizes
 from dsbo.problems.shards import Shard
@@ -199,6 +200,20 @@ class Problem:
     def everyone(self) -> Tensor:
         """Return the indices of all agents, ``[N]``."""
         return torch.arange(self.agents, device=self.x0.device)
+
+    def memory(self, algorithm: Method, chunk: int | None = None) -> int:
+        """Return how many bytes of tensors a run will hold at its peak above those before it.
+
+        Told from three iterations of a few agents; see `dsbo.memory.predicted`.
+
+        Parameters
+        ----------
+        algorithm : Algorithm
+            What will run.
+        chunk : int, optional
+            As in `run`.
+        """
+        return predicted(algorithm, self, chunk)
 
     def upper_loss(self, x: Tensor, y: Tensor, shared: bool = True) -> float:
         """Return the mean of f_i(x̄, ȳ), or of f_i(x̄, y_i), over all data of all agents."""

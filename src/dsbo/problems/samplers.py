@@ -61,8 +61,10 @@ class Minibatch:
 
     def full(self, agents: Tensor) -> Any:
         """Return all rows ``[n, m, …]`` of the agents."""
-        everyone = torch.equal(agents, torch.arange(len(self.data[0]), device=agents.device))
-        whole = self._hand_over(tuple(p if everyone else p[agents] for p in self.data))
+        first, stop = int(agents[0]), int(agents[0]) + len(agents)
+        block = torch.equal(agents, torch.arange(first, stop, device=agents.device))
+        own = slice(first, stop) if block else agents  # of agents in a row nothing is copied
+        whole = self._hand_over(tuple(part[own] for part in self.data))
         return (
             whole if self.lengths is None else Ragged(whole, Lengths(self.lengths[agents].tolist()))
         )
