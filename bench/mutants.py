@@ -133,6 +133,45 @@ MUTANTS = (
     Mutant(
         "tune: early rows count", "src/dsbo/tune.py",
         "late = values[-max(1, len(values) // 4) :]", "late = values", ("tests/test_tune.py",),
+    ),
+    Mutant(
+        "examine: a loss that draws is not noticed", "src/dsbo/examine.py",
+        "(here := value(x, y)) != value(x, y)", "(here := value(x, y)) != here", (CHECK,),
+    ),
+    Mutant(
+        "examine: what is hidden from differentiation is not noticed", "src/dsbo/examine.py",
+        "if not abs(found - told) <= error:", "if abs(found - told) == math.inf:", (CHECK,),
+    ),
+    Mutant(
+        "examine: the lower level is not solved again", "src/dsbo/examine.py",
+        "(self.solved(x + s * way, y) for s in (h, -h))", "(self.solved(x, y) for s in (h, -h))",
+        (CHECK,),
+    ),
+    Mutant(
+        "examine: agents' own levels are taken for one", "src/dsbo/examine.py",
+        "groups = [everyone] if self.shared else", "groups = [everyone] if True else", (CHECK,),
+    ),
+    Mutant(
+        "descent: momentum that leads uphill goes on", "src/dsbo/descent.py",
+        "torch.where(uphill, 0.0, momentum + 1)", "momentum + 1", (CHECK,),
+    ),
+    Mutant(
+        "descent: steeper places are not noticed", "src/dsbo/descent.py",
+        "torch.where(told, steep.maximum(seen), steep)", "steep", (CHECK,),
+    ),
+    Mutant(
+        "descent: unrolled without the step before", "src/dsbo/descent.py",
+        "(1 + b) * way - a * s_y + earlier, -b * way", "way - a * s_y, earlier", (CHECK,),
+    ),
+    Mutant(
+        "report: curvature by rounding is enough", "src/dsbo/report.py",
+        "self.low > 32 * torch.finfo(self.x.dtype).eps * abs(self.high)", "self.high > 0", (CHECK,),
+    ),
+    Mutant(
+        "report: coarse differences count as kinks", "src/dsbo/report.py",
+        "if ways.rounding > self.tolerance:", "if ways.rounding > 1e9:", (CHECK,),
+    ),
+    Mutant(
         "memory: what is freed stays", "src/dsbo/memory.py",
         "self.now -= self.held.pop(key)", "self.held.pop(key)", (CHECK,),
     ),

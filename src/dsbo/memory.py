@@ -181,7 +181,7 @@ def _rows(problem: Problem) -> list[int]:
 
 def _typical(problem: Problem, few: int) -> Tensor:
     """Return agents in a row who have about as many rows of data as the mean of all."""
-    rows = torch.tensor(_rows(problem), dtype=torch.float64)
+    rows = torch.tensor(_rows(problem), dtype=torch.float64, device="cpu")
     means = rows.unfold(0, few, 1).mean(1)
     start = int((means - rows.mean()).abs().argmin())
     return problem.everyone()[start : start + few]

@@ -11,14 +11,16 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from dsbo.checked import real
+from dsbo.examine import examine
 from dsbo.first_order import FirstOrder
 from dsbo.layout import Tree, flatten
 from dsbo.levels import Level, Loss, SecondOrder
-from dsbo.memory import Method, predicted
+from dsbo.memory import Derivatives, Method, predicted
 from dsbo.problems.named import told
 from dsbo.problems.samplers import Rows, minibatch, sizes
 from dsbo.problems.shards import Shard
-from dsbo.problems.tried import try_losses
+from dsbo.problems.tried import require_kinds, require_together, try_losses
+from dsbo.report import Report
 from dsbo.world import Sampler
 
 DATA = "upper_data", "lower_data"
@@ -124,11 +126,7 @@ class Problem:
         Problem(agents=2, d=1, p=1)
         """
         ridge = real(ridge, "ridge", least=0)
-        for what, value in (("upper", upper), ("lower", lower), ("metrics", metrics)):
-            if not callable(value) and (what != "metrics" or value is not None):
-                raise TypeError(f"{what} must be a function, got {value!r}")
-        if not isinstance(name, str | None):
-            raise TypeError(f"name must be a text, got {name!r}")
+        require_kinds(upper, lower, metrics, name)
         x_row, x_layout = flatten(x0, "x0")
         y_row, y_layout = flatten(y0, "y0")
         if x_row.dtype != y_row.dtype:
@@ -138,18 +136,7 @@ class Problem:
             minibatch(upper_data, rows[0], DATA[0], x_row.device),
             minibatch(lower_data, rows[1], DATA[1], x_row.device),
         )
-        held = [
-            ("y0", y_row),
-            *((n, part) for n, s in zip(DATA, samplers, strict=True) for part in s.data),
-        ]
-        for where, part in held:
-            if part.device != x_row.device:
-                raise ValueError(f"x0 is on {x_row.device}, {where} on {part.device}; move one")
-        agents = len(upper_data)
-        if len(lower_data) != agents:
-            raise ValueError(
-                f"upper_data has {agents} agents, lower_data {len(lower_data)}; need one entry each"
-            )
+        agents = require_together(x_row, y_row, dict(zip(DATA, samplers, strict=True)))
         levels = (
             SecondOrder(upper, x_layout, y_layout, "upper"),
             SecondOrder(lower, x_layout, y_layout, "lower", ridge=ridge),
@@ -201,10 +188,42 @@ class Problem:
         """Return the indices of all agents, ``[N]``."""
         return torch.arange(self.agents, device=self.x0.device)
 
-    def memory(self, algorithm: Method, chunk: int | None = None) -> int:
-        """Return how many bytes of tensors a run will hold at its peak above those before it.
+    def check(
+        self,
+        x: Tensor | None = None,
+        y: Tensor | None = None,
+        shared: bool = True,
+        *,
+        algorithm: Method | None = None,
+        steps: int = 2000,
+        products: int = 100,
+        directions: int = 3,
+        progress: bool | None = None,
+    ) -> Report:
+        """Compare ∇Φ(x) by three ways, and tell curvature, cost, memory and what is wrong.
 
-        Told from three iterations of a few agents; see `dsbo.memory.predicted`.
+        All data of all agents are looked at; see `dsbo.examine`.
+
+        Parameters
+        ----------
+        x, y : Tensor, optional
+            Where, ``[d]``, and whence the lower level is solved, ``[p]``; by default the starts.
+        shared : bool
+            As in `lower_solution`.
+        algorithm : Algorithm, optional
+            Whose step the memory is told of; by default that of one set of derivatives.
+        steps, products, directions : int
+            At most so many gradients for a lower solution, so many Hessian products for ∇Φ, and
+            directions of differences, each of which takes two lower solutions.
+        progress : bool, optional
+            As in `run`.
+        """
+        return examine(
+            self, x, y, shared, algorithm or Derivatives(), steps, products, directions, progress
+        )
+
+    def memory(self, algorithm: Method, chunk: int | None = None) -> int:
+        """Return how many bytes of tensors a run will add at its peak; see `dsbo.memory`.
 
         Parameters
         ----------

@@ -1,18 +1,53 @@
-"""Losses are tried once, so that a mistake is told before a run starts."""
+"""What a problem is made of is tried once, so that a mistake is told before a run starts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from dsbo.levels import SecondOrder
+from dsbo.problems.samplers import Minibatch
 from dsbo.ragged import Ragged
 
 if TYPE_CHECKING:
     from dsbo.problems.problem import Problem
+
+
+def require_kinds(upper: Any, lower: Any, metrics: Any, name: Any) -> None:
+    """Raise a TypeError if losses or metrics are no functions, or the name is no text."""
+    for what, value in (("upper", upper), ("lower", lower), ("metrics", metrics)):
+        if not callable(value) and (what != "metrics" or value is not None):
+            raise TypeError(f"{what} must be a function, got {value!r}")
+    if not isinstance(name, str | None):
+        raise TypeError(f"name must be a text, got {name!r}")
+
+
+def require_together(x0: Tensor, y0: Tensor, samplers: dict[str, Minibatch]) -> int:
+    """Return the number of agents of starts and data that belong together.
+
+    Parameters
+    ----------
+    x0, y0 : Tensor
+        Starts.
+    samplers : dict
+        Of the upper and of the lower data, by the names of these.
+
+    Raises
+    ------
+    ValueError
+        If they are on several devices, or have different numbers of agents.
+    """
+    held = [("y0", y0), *((name, part) for name, own in samplers.items() for part in own.data)]
+    for where, part in held:
+        if part.device != x0.device:
+            raise ValueError(f"x0 is on {x0.device}, {where} on {part.device}; move one")
+    (upper, agents), (lower, others) = ((k, len(own.data[0])) for k, own in samplers.items())
+    if others != agents:
+        raise ValueError(f"{upper} has {agents} agents, {lower} {others}; need one entry each")
+    return agents
 
 
 def try_losses(problem: Problem, f: SecondOrder, g: SecondOrder) -> None:
