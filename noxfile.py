@@ -234,6 +234,13 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def suggested(session: nox.Session) -> None:
+    """Compare what suggest gives with steps tuned by hand, for all that pages run."""
+    install(session, "-e", ".[book,site,test]")
+    session.run("python", "bench/suggested.py", *session.posargs)
+
+
+@nox.session(default=False)
 def vacuous(session: nox.Session) -> None:
     """Evaluate every claim again with its right side made wrong; it must not hold."""
     install(session, "-e", ".[book,site,test]")
