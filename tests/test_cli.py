@@ -36,7 +36,9 @@ def tiny(monkeypatch):
 def test_the_command_line_runs_resumes_and_plots(tmp_path, capsys):
     out = str(tmp_path / "out")
     assert main(["run", "cleaning", "--seeds", "0", "--out", out, "--device", "cpu"]) == 0
-    assert "6 runs of cleaning at quick scale" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "6 runs of cleaning at quick scale" in said
+    assert "\n6 of 6: " in said
     assert main(["run", "cleaning", "--seeds", "0", "--out", out, "--resume"]) == 0
     assert main(["plot", out, "--x", "floats"]) == 0
     assert main(["plot", out, "--y", "auc", "--only", "graph=torus", "rate=0.2"]) == 0

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from dsbo import Trace
+from dsbo import DSOBA, Trace
 from dsbo_book import plots
 
 mpl.use("agg")
@@ -74,9 +74,14 @@ def test_runs_of_ones_own_by_different_methods_are_different_curves():
     groups = plots.grouped(traces)
     assert [len(group) for _, group in groups] == [2, 1, 1]
     assert plots.names([cell for cell, _ in groups]) == [
-        "DSOBA, alpha 0.1",
-        "DSOBA, alpha 0.2",
+        "D-SOBA, alpha 0.1",
+        "D-SOBA, alpha 0.2",
         "SOBA",
     ]
+    first, second, other = plots.overview(traces).axes[0].lines
+    assert first.get_color() == second.get_color() == mpl.colors.to_rgb(DSOBA.colour)
+    assert first.get_linestyle() == other.get_linestyle() == "-"
+    assert second.get_linestyle() == "--"
+    plt.close("all")
     with pytest.raises(ValueError, match="rows at different steps"):
         plots.stacked([made("SOBA", 1, 0), made("SOBA", 1, 1, (0, 3, 6))], "step", "loss")

@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,8 @@ def _run_study(study: Study, args: argparse.Namespace) -> int:
     over = f" over {ranks.count} processes" if ranks.count > 1 else ""
     if ranks.rank == 0:
         print(f"{runs} runs of {args.name} at {args.scale} scale{over} -> {out}", flush=True)
-    traces = run_study(study, out, args.device, args.resume, command=args.command_line)
+    say = partial(print, flush=True)
+    traces = run_study(study, out, args.device, args.resume, command=args.command_line, say=say)
     lost = [trace for trace in traces if "diverged" in trace.provenance]
     if ranks.rank == 0:
         print(f"done. Look at them with: dsbo plot {out}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -61,6 +62,9 @@ LABEL = {
     "accuracy": "accuracy on queries",
 }
 GREY = "#7f7f7f"
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1, 1)))
+"""Styles of lines that method and graph alone would draw alike."""
+TITLES = {method.__name__: method.title for method in ALGORITHMS}
 
 
 def style() -> None:
@@ -115,16 +119,17 @@ def lines(
     """
     groups = grouped(traces)
     texts = names([told for told, _ in groups])
+    drawn = Counter[tuple[str, str]]()
     for (told, group), name in zip(groups, texts, strict=True):
         xs, values = stacked(group, x, y)
         text = label(told) if label else name
+        alike = told["method"], told["graph"]
         style_of_line = {
-            "color": shade(
-                METHOD_COLOUR.get(told["method"], GREY), GRAPH_SHADE.get(told["graph"], 0)
-            ),
-            "linestyle": GRAPH_STYLE.get(told["graph"], "-"),
+            "color": shade(METHOD_COLOUR.get(alike[0], GREY), GRAPH_SHADE.get(alike[1], 0)),
+            "linestyle": GRAPH_STYLE.get(alike[1], DASHES[drawn[alike] % len(DASHES)]),
             "label": text,
         } | kwargs
+        drawn[alike] += 1
         ax.plot(xs, values.mean(0), **style_of_line)
         if len(values) > 1:
             band = {"color": style_of_line["color"], "alpha": 0.15, "linewidth": 0}
@@ -214,7 +219,8 @@ def cell_of(trace: Trace) -> dict[str, Any]:
         graph = f"Erdős–Rényi {cell['edge']:g}" if "edge" in cell else ""
         return {"graph": graph, **cell}
     method = dict(trace.provenance.get("algorithm", {}))
-    return {"method": method.pop("name", "run"), "graph": "", **method}
+    name = method.pop("name", "run")
+    return {"method": TITLES.get(name, name), "graph": "", **method}
 
 
 def names(cells: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ def run_study(
     resume: bool = False,
     progress: bool | None = None,
     command: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> list[Trace]:
     """Run the cells of a study and write each trace as soon as it is there.
 
@@ -66,6 +67,8 @@ def run_study(
         Show progress bars; by default on a terminal.
     command : str, optional
         The command that regenerates the traces, for their provenance.
+    say : callable, optional
+        Called with a line for each run that is done, where no bar can be shown.
 
     Raises
     ------
@@ -101,6 +104,8 @@ def run_study(
             _store(trace, cell, start, folder, command)
             traces[stem(cell)] = trace
             bar.update()
+            if say and bar.disable and not ranks.rank:
+                say(f"{len(traces)} of {len(study.cells)}: {folder.name}/{stem(cell)}")
     if folder != out and ranks.rank == 0:
         names = [stem(cell) for cell in study.cells]
         kept = {stem(cell): before.xbar(cell) for cell in study.cells if study.start(cell).keep}
