@@ -436,6 +436,13 @@ def test_a_state_of_another_form_is_refused(tmp_path, part, says):
         small(tmp_path, steps=6, resume=True)
 
 
+def test_a_seal_knows_the_text_beside_the_tensors(tmp_path):
+    path = write_sealed(tmp_path / FILE, {"x": torch.arange(3.0)}, "step 5")
+    path.write_bytes(path.read_bytes().replace(b"step 5", b"step 6"))
+    with pytest.raises(CheckpointError, match="was changed after it was written"):
+        read_sealed(path)
+
+
 def test_nesting_without_end_is_refused(tmp_path):
     deep = "[" * 10**5
     (tmp_path / "deep.csv").write_text(f"# {_digest(deep)} {deep}")
