@@ -227,7 +227,7 @@ MUTANTS = (
     ),
     Mutant(
         "curvature: the direction before is not taken out", H,
-        " - beside * before", " - 0 * before", (HYPERGRAD,),
+        "addcmul_(beside, before, value=-1)", "addcmul_(beside, before, value=0)", (HYPERGRAD,),
     ),
     Mutant(
         "curvature: a space that is used up has curvature zero", H,
@@ -235,11 +235,15 @@ MUTANTS = (
     ),
     Mutant(
         "arguments: twice the bound on L", "src/dsbo/arguments.py",
-        "    if high > 2 * L:", "    if high > 4 * L:", ("tests/test_run.py",),
+        "    if not high > 2 * L:", "    if not high > 4 * L:", ("tests/test_run.py",),
+    ),
+    Mutant(
+        "going: the bound on L is looked at where the run began", "src/dsbo/going.py",
+        "self.now.t, (self.now.state.x, self.now.state.y))", "self.now.t)", ("tests/test_run.py",),
     ),
     Mutant(
         "arguments: half the bound on L", "src/dsbo/arguments.py",
-        "    if high > 2 * L:", "    if high > L:", ("tests/test_run.py",),
+        "    if not high > 2 * L:", "    if not high > L:", ("tests/test_run.py",),
     ),
     Mutant(
         "checked: truth values are numbers", "src/dsbo/checked.py",

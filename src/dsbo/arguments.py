@@ -105,14 +105,22 @@ def placed(problem: Problem, device: torch.device | str | None) -> Problem:
 
 
 def curvatures(
-    problem: Problem, agents: Tensor, zeta: Any, shared: bool, ranks: Ranks, chunk: int | None
+    problem: Problem,
+    agents: Tensor,
+    zeta: Any,
+    shared: bool,
+    ranks: Ranks,
+    chunk: int | None,
+    where: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[float, float, int]:
-    """Return the outermost curvatures of the lower level at the start, the same on all ranks.
+    """Return the outermost curvatures of the lower level at a point, the same on all ranks.
 
     Parameters
     ----------
     agents, zeta
         Those held here, and their batches.
+    where : tuple of Tensor, optional
+        Their x ``[n, d]`` and y ``[n, p]``; by default the start.
     shared : bool
         Of the mean of all agents, else the smallest and the largest of any.
     chunk : int or None
@@ -129,7 +137,7 @@ def curvatures(
         return torch.cat(parts).sum(0, keepdim=True) / problem.agents
 
     g = problem.g if chunk is None else Chunked.of(problem.g, chunk)
-    x, y = (row.expand(len(agents), -1) for row in (problem.x0, problem.y0))
+    x, y = where or (row.expand(len(agents), -1) for row in (problem.x0, problem.y0))
     found = curvature(g, x, y, zeta, mean if shared else None, products=8)
     low, high = (list(chain.from_iterable(ranks.gather(part.tolist()))) for part in found)
     return min(low), max(high), high.index(max(high))
@@ -150,26 +158,48 @@ def lowest_curvature(
 def require_bound(
     algorithm: Algorithm, problem: Problem, draw: Draws, ranks: Ranks, chunk: int | None
 ) -> None:
-    """Raise a ValueError if the method's Neumann series diverges at the start, its L is so small.
+    """Raise a ValueError if the Neumann series diverges at the start, the bound L is so small."""
+    if told := beyond_bound(algorithm, problem, draw, ranks, chunk):
+        raise ValueError(told)
+
+
+def beyond_bound(
+    algorithm: Algorithm,
+    problem: Problem,
+    draw: Draws,
+    ranks: Ranks,
+    chunk: int | None,
+    t: int = 0,
+    where: tuple[Tensor, Tensor] | None = None,
+) -> str:
+    """Return why the method's Neumann series diverges at iteration t, or nothing if it does not.
 
     A batch is looked at first, and only if that is suspicious all data.
     """
     shared, L = algorithm.inverts == "mean", getattr(algorithm, "L", math.inf)
     if not algorithm.inverts or getattr(algorithm, "K", 2) == 1:
-        return
-    _, high, worst = curvatures(problem, draw.agents, draw.zeta(0), shared, ranks, chunk)
+        return ""
+    agents, know = draw.agents, (shared, ranks, chunk)
+    _, high, worst = curvatures(problem, agents, draw.zeta(t), *know, where)
+    if high > 2 * L and shared:
+        _, high, _ = curvatures(problem, agents, problem.lower.full(agents), *know, where)
+    elif high > 2 * L:
+        own = agents == worst  # held by one rank
+        some = None if where is None else (where[0][own], where[1][own])
+        found = 0.0
+        if own.any():
+            every = problem.lower.full(agents[own])
+            _, found, _ = curvatures(problem, agents[own], every, shared, ALONE, chunk, some)
+        high = max(ranks.gather(found))
     if not high > 2 * L:
-        return
-    some = draw.agents if shared else draw.agents.new_tensor([worst])
-    every = problem.lower.full(some)
-    _, high, _ = curvatures(problem, some, every, shared, ranks if shared else ALONE, chunk)
-    if high > 2 * L:
-        whose = "the mean lower loss" if shared else f"the lower loss of agent {worst}"
-        raise ValueError(
-            f"{type(algorithm).__name__}.L is {L:g}, but {whose} has curvature {high:.3g} "
-            "at the start, and where that exceeds 2 L the Neumann series diverges; take an L that "
-            "no curvature exceeds"
-        )
+        return ""
+    whose = "the mean lower loss" if shared else f"the lower loss of agent {worst}"
+    place = f"after {t} iterations" if t else "at the start"
+    return (
+        f"{type(algorithm).__name__}.L is {L:g}, but {whose} has curvature {high:.3g} "
+        f"{place}, and where that exceeds 2 L the Neumann series diverges; take an L that "
+        "no curvature exceeds"
+    )
 
 
 def require_told(algorithm: Algorithm) -> None:

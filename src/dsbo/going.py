@@ -15,7 +15,7 @@ from torch import Tensor
 from dsbo import metrics
 from dsbo.algorithms import Algorithm
 from dsbo.allocator import keep_freed_memory
-from dsbo.arguments import lowest_curvature
+from dsbo.arguments import beyond_bound, lowest_curvature
 from dsbo.checkpoint import Checkpoint
 from dsbo.chunked import Chunked
 from dsbo.compiled import Compiled
@@ -51,6 +51,7 @@ class Going:
         self.algorithm, self.problem, self.measure = algorithm, problem, measure
         self.ranks = network.x.ranks
         self.trace, self.slow, self.chunk, self.project = Trace(), set[int](), chunk, project
+        self.beyond = ""
         # The same bits on any number of processes are promised on the CPU alone.
         if not (all(part.batched for part in network) or problem.x0.is_cuda):
             chunk = 1
@@ -113,6 +114,8 @@ class Going:
             return metrics.row(row, self.measure, self.algorithm, self.problem, state)
 
         rows.append(self.ranks.broadcast(measured))
+        if len(rows) > 1 and len(rows) & (len(rows) - 1) == 0:  # seldom, for it takes products
+            self._look()
         return True
 
     def checkpoint(self, identity: dict[str, Any]) -> Checkpoint:
@@ -136,6 +139,15 @@ class Going:
         state = type(self.now.state)(*parts)
         t, sent = saved.step, dict(self.sent)
         self.now = Tally(t, state, sent, oracles, [], since=t, seconds=saved.seconds)
+
+    def _look(self) -> None:
+        """Warn once if the Neumann series diverges where the run has come, its L is so small."""
+        if self.beyond:
+            return
+        known = self.algorithm, self.problem, self.world.draw, self.ranks, self.chunk
+        self.beyond = beyond_bound(*known, self.now.t, (self.now.state.x, self.now.state.y))
+        if self.beyond and self.ranks.rank == 0:
+            warnings.warn(self.beyond, stacklevel=4)
 
     def _settle(self) -> None:
         """Count the oracle calls since the last time, and warn of a rank that is slow."""

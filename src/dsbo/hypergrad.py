@@ -146,16 +146,18 @@ def curvature(
     for _ in range(min(products, y.shape[1])):
         # A point would hold what the losses make on their way, of all agents also in chunks.
         found = g.hess(x, y, zeta, v.expand_as(y))
-        w = (mean(found) if mean else found) - beside * before
-        along = (w * v).sum(1, keepdim=True)
+        w = mean(found) if mean else found.clone()  # in place from here on, for want of memory
+        del found
+        w.addcmul_(beside, before, value=-1)
+        along = torch.linalg.vecdot(w, v)[:, None]
         if diagonal:  # what is left of a space that is used up counts as what was first found
             along = torch.where(beside > 0, along, diagonal[0])
-        w = w - along * v
+        w.addcmul_(along, v, value=-1)
         diagonal.append(along)
         beside = w.norm(dim=1, keepdim=True)
         beside = torch.where(beside > 1e3 * torch.finfo(y.dtype).eps * along.abs(), beside, 0.0)
         off.append(beside)
-        v, before = torch.where(beside > 0, w / beside, 0.0), v
+        v, before = w.div_(torch.where(beside > 0, beside, torch.inf)), v
     T, sides = (torch.cat(parts, 1).double() for parts in (diagonal, off))
     half = torch.diag_embed(sides[:, :-1], 1)
     T = torch.diag_embed(T) + half + half.mT

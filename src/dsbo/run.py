@@ -156,8 +156,12 @@ def run(
     draws = Draws(seed, held, problem.upper, problem.lower)
     with torch.no_grad():
         require_bound(algorithm, problem, draws, ranks, chunk)
-    state = first(algorithm, problem, network, given, project)
-    going = Going(algorithm, problem, network, draws, state, project, measure, compile, chunk)
+    going = Going(
+        algorithm, problem, network, draws,
+        # which has no name here, as that would keep it in memory to the end
+        first(algorithm, problem, network, given, project),
+        project, measure, compile, chunk,
+    )  # fmt: skip
     going.trace.provenance |= identity | provenance.environment(problem.x0.device)
     going.trace.provenance |= {"steps": steps, **provenance.printed(network)}
     keeper = Keeper(checkpoint, identity, ranks)
@@ -178,9 +182,10 @@ def run(
     # Derivatives make the graphs they need; one that the State kept would grow for ever.
     with bar, keeper.telling_what_is_kept(), torch.no_grad():
         if resume:
-            bare = going.checkpoint(identity)
-            if (saved := keeper.find(bare, problem.x0.device, steps)) is not None:
+            saved = keeper.find(going.checkpoint(identity), problem.x0.device, steps)
+            if saved is not None:
                 going.resume(saved, every, steps)
+            del saved
         bar.update(going.now.t)
         if "compiling" in going.trace.provenance:
             bar.set_postfix_str(f"compiled in {going.trace.provenance['compiling']:.1f} s")
