@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,12 +124,11 @@ class Page:
         return Seen(list(later), list(here), texts, _lines(errors), took)
 
 
-def changed(text: str, old: str, new: str) -> tuple[int, str]:
+def changed(cells: Iterable[tuple[str, NotebookNode]], old: str, new: str) -> tuple[int, str]:
     """Return the number of the cell that a fault of a page changes, and its source then."""
-    pairs = zip(cells(text), cells(text.replace(old, new)), strict=True)
-    for k, ((_, before), (_, after)) in enumerate(pairs):
-        if before.source != after.source:
-            return k, after.source
+    for k, (_, cell) in enumerate(cells):
+        if old in cell.source:
+            return k, cell.source.replace(old, new)
     raise ValueError(f"{old!r} is in no cell")
 
 
@@ -146,8 +145,8 @@ def seen(text: str, faults: Sequence[tuple[str, str, str]]) -> Iterator[tuple[in
 
     The number is -1 for the page as it is.
     """
-    places = [(*changed(text, old, new), section) for old, new, section in faults]
     page = Page(text)
+    places = [(*changed(page.cells, old, new), section) for old, new, section in faults]
     for k in range(len(page.cells)):
         for number, (place, source, section) in enumerate(places):
             if place == k:

@@ -1,5 +1,6 @@
 """The seeded faults of ``nox -s mutants`` find the lines that they change."""
 
+import functools
 import importlib
 from pathlib import Path
 
@@ -26,13 +27,13 @@ def test_every_fault_finds_its_line_once(mutants):
 
 def test_a_fault_for_a_section_is_in_a_cell_before_its_claims_or_in_one_of_them(mutants):
     forks, pages = (importlib.import_module(name) for name in ("forks", "pages"))
+    page = functools.cache(lambda file: list(pages.cells((ROOT / file).read_text("utf-8"))))
     for m in mutants.page_faults():
         if m.file != f"book/{m.page}.md":
             continue
-        text = (ROOT / m.file).read_text("utf-8")
         where = [
-            k for k, (section, cell) in enumerate(pages.cells(text))
+            k for k, (section, cell) in enumerate(page(m.file))
             if section == m.section and pages.claims(cell.source)
         ]  # fmt: skip
-        changed, _ = forks.changed(text, m.old, m.new)
+        changed, _ = forks.changed(page(m.file), m.old, m.new)
         assert changed in where if m.own else changed < max(where, default=-1), (m.what, REMEDY)

@@ -100,8 +100,8 @@ def test_where_penalties_grow_with_x_the_trial_makes_the_step_smaller(regression
             RING, steps=1000)  # fmt: skip
 
 
-def test_every_setting_has_its_reason(regression):
-    found = suggest(VRDBO, regression, RING, K=3)
+def test_every_setting_has_its_reason():
+    found = suggest(VRDBO, quadratic(), LAZY, K=3)
     assert list(found.reasons) == ["alpha", "beta", "eta", "gamma", "L"]
     assert found.algorithm.K == 3
     assert isinstance(found.algorithm.alpha, Power)
@@ -110,7 +110,7 @@ def test_every_setting_has_its_reason(regression):
     assert (told[0], len(told)) == ("VRDBO", 6)
     assert f"L = {found.algorithm.L:.3g}: " in told[-1]
     assert pytest.approx(1.2 * found.scales.own) == found.algorithm.L
-    assert list(suggest(SingleLevelDSGD, regression, RING).reasons) == ["beta"]
+    assert list(suggest(SingleLevelDSGD, quadratic(), LAZY).reasons) == ["beta"]
 
 
 def test_a_centralised_method_needs_no_network():
