@@ -22,7 +22,7 @@ nox.options.reuse_venv = "yes"
 # Two kernels on two cores must not each start a thread a core.
 OURS = "cpu"
 KERNEL_ENV = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-PYTHON = ("src", "tests", "noxfile.py", "book/_ext", "book/_inv", "bench", ".ci")
+PYTHON = ("src", "tests", "examples", "noxfile.py", "book/_ext", "book/_inv", "bench", ".ci")
 PINNED = () if "DSBO_UNPINNED" in os.environ else ("-c", "constraints.txt")
 UNIT = "not notebook and not browser and not download and not originals and not fuzz"
 PROJECT = nox.project.load_toml("pyproject.toml")["project"]
@@ -89,7 +89,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
-    """Types of the package, strictly, and of what the README shows."""
+    """Types of the package and of the examples, strictly, and of what the README shows."""
     install(session, "-e", ".[book,typecheck]")
     session.run("mypy")
     shown = re.findall(r"```python\n(.*?)```", Path("README.md").read_text("utf-8"), re.DOTALL)
