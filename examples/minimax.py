@@ -29,6 +29,6 @@ method = suggest(SPARKLE, problem, ring).algorithm
 x = run(method, problem, ring, steps=500).state.x
 A, b, c = (torch.cat(part).mean(0) for part in zip(*games, strict=True))
 saddle = (torch.eye(3) + A @ A.T).inverse() @ (-b - A @ c)
-before, after = (float((row - saddle).norm()) for row in (torch.ones(3), x.mean(0)))
+before, after = (float(torch.dist(row, saddle)) for row in (torch.ones(3), x.mean(0)))
 print(f"distance to the saddle point: {before:.2f} before, {after:.2g} after")
 assert after < 1e-3

@@ -46,6 +46,7 @@ from dsbo import (
 )
 from dsbo.checkpoint import FILE, Checkpoint
 from dsbo.going import Going
+from dsbo.projections import Box
 from dsbo.tally import Tally
 
 THETA = {**STEPS, "theta": 0.2}
@@ -458,6 +459,23 @@ def test_a_start_with_a_hessian_that_is_not_finite_is_no_reason_to_refuse():
     with pytest.raises(Diverged, match="Use a smaller") as told:
         run(DSOBA(0.1, 9.0, 0.1), own_problem(cone), Dense(lazy_ring(4)), 900)
     assert "ridge" not in str(told.value)
+
+
+def test_steps_that_were_small_enough_for_long_are_not_blamed_alone():
+    def curved(x, y, a):
+        return (x.exp() * y**2).sum() - (a @ y).mean()
+
+    def upper(x, y, a):  # noqa: ARG001
+        return y.square().sum()
+
+    problem, network = own_problem(curved, upper), Dense(lazy_ring(4))
+    with pytest.raises(Diverged, match=r"a smaller beta.*went well for \d+ it.*alpha.*project="):
+        run(DSOBA(0.01, 0.2, 0.2), problem, network, 2000)
+    with pytest.raises(Diverged) as told:
+        run(DSOBA(0.0, 9.0, 0.2), problem, network, 2000)
+    assert "went well" not in str(told.value)
+    keeps = Box(-1.0, 1.0)
+    assert run(DSOBA(0.01, 0.2, 0.2), problem, network, 2000, project=keeps).rows
 
 
 def test_rounding_is_not_taken_for_a_lower_level_that_is_not_convex():

@@ -1,5 +1,6 @@
 """What `suggest` measures, and that the steps it gives are stable and useful."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -109,6 +110,8 @@ def test_every_setting_has_its_reason():
     told = str(found).splitlines()
     assert (told[0], len(told)) == ("VRDBO", 6)
     assert f"L = {found.algorithm.L:.3g}: " in told[-1]
+    assert "alpha = Power(scale=" in told[1]
+    assert re.search(r"\d{7}", str(found)) is None
     assert pytest.approx(1.2 * found.scales.own) == found.algorithm.L
     assert list(suggest(SingleLevelDSGD, quadratic(), LAZY).reasons) == ["beta"]
 

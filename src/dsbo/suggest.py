@@ -8,6 +8,7 @@ weights bear. Then it must survive a short trial on the problem itself.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -64,7 +65,7 @@ class Suggestion(Generic[A]):
         for name, why in self.reasons.items():
             value = getattr(self.algorithm, name)
             value = value.value if isinstance(value, Constant) else value
-            shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+            shown = re.sub(r"\d+\.\d+(e[+-]?\d+)?", lambda n: f"{float(n[0]):.3g}", str(value))
             told.append(f"    {name} = {shown}: {why}")
         return "\n".join(told)
 
