@@ -34,6 +34,8 @@ from tqdm import tqdm
 from vacuous import commit, write
 
 STORED = ROOT / "book/records/mutants.json"
+SHOWN = 60
+"""Letters that are kept of what noticed a fault."""
 
 CALLBACKS = "tests/test_callbacks.py"
 CHECK = "tests/test_check.py"
@@ -1024,7 +1026,7 @@ def _forked(
         mutant = faults[number]
         sections += here if mutant.own else []
         caught = mutant.section in sections if mutant.section else bool(claims or errors)
-        by = claims[:3] or errors[:1]
+        by = [text[:SHOWN] for text in (claims or errors)[:1]]
         yield (
             mutant, {"caught": caught, "by": by, "sections": sections, "seconds": seconds}
         )  # fmt: skip
@@ -1045,7 +1047,7 @@ def _changed(copy: Path, mutant: Mutant, sound: set[str]) -> dict[str, Any]:
             told = executed(copy, mutant.page)
             failed = [line for line in _failed(told) if _text(line) not in sound]
             sections = list(dict.fromkeys(line["section"] for line in failed))
-            by = [_text(line) for line in failed][:3] or told.errors[:1]
+            by = [text[:SHOWN] for text in ([_text(line) for line in failed] or told.errors)[:1]]
         else:
             by, sections = _failing(copy, mutant.tests), []
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -28,6 +29,9 @@ def test_wheel_and_sdist_are_small_and_carry_records_samples_and_licences(tmp_pa
     subprocess.run(build, cwd=ROOT, check=True)
     (wheel,), (sdist,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
     assert max(wheel.stat().st_size, sdist.stat().st_size) < 7e6
+    with tarfile.open(sdist) as packed:  # no caches of the tools that ran here
+        top = {Path(name).parts[1] for name in packed.getnames()}
+    assert {name for name in top if name.startswith(".")} <= {".ci", ".github", ".gitignore"}
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
         told = next(file.read(name).decode() for name in names if name.endswith("/METADATA"))
