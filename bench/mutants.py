@@ -606,7 +606,7 @@ MUTANTS = (
     ),
     Mutant(
         "sldbo: projection on twice the ball", A + "reconstructed/sldbo.py",
-        "at(self.gamma, t) * t_z, self.radius)", "at(self.gamma, t) * t_z, 2 * self.radius)",
+        "Ball(self.radius)(", "Ball(2 * self.radius)(",
     ),
     Mutant(
         "lopa: tracker never forgets", A + "reconstructed/lopa.py", "u = u + h - s.h", "u = u + h",
@@ -756,7 +756,7 @@ MUTANTS = (
     ),
     Mutant(
         "sldbo: no projection", A + "reconstructed/sldbo.py",
-        "z = _projected(z - at(self.gamma, t) * t_z, self.radius)",
+        "z = Ball(self.radius)(z - at(self.gamma, t) * t_z)",
         "z = z - at(self.gamma, t) * t_z",
     ),
     Mutant(

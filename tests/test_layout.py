@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from contents import sources
 
 import dsbo
 
@@ -30,6 +31,13 @@ def test_an_algorithm_names_its_chapter_and_has_a_naive_loop(path: Path) -> None
         assert (BOOK / f"{chapter}.md").is_file()
         assert f"file: {chapter}\n" in toc
     assert (ROOT / "tests/reference" / path.name).is_file(), f"no naive loop for {path.stem}"
+
+
+def test_the_map_of_the_book_leads_to_every_page_in_order() -> None:
+    shown = re.findall(
+        r"^\| \{doc\}`([\w-]+)`", (BOOK / "intro.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert shown == [path.stem for path in sources()[1:]]
 
 
 def test_every_algorithm_is_exported() -> None:

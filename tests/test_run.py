@@ -381,6 +381,7 @@ def test_a_bound_that_the_run_leaves_behind_is_told_once(chunk):
     with pytest.warns(UserWarning, match=r"L is 1.2, but .* agent 0 has curvature") as told:
         run(method, problem, Dense(mixing.average(2)), steps=64, every=1, chunk=chunk)
     (said,) = told
+    assert said.filename == __file__
     after = int(re.search(r"after (\d+) iterations", str(said.message))[1])
     assert after in (3, 7, 15, 31)  # where there are 4, 8, 16 and so on rows
     with warnings.catch_warnings():

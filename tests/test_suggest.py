@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import MISSING, fields
+from importlib import import_module
 
 import pytest
 import torch
 
 from dsbo import DIAMOND, DSOBA, SPARKLE, Dense, Diverged, Problem, graphs, mixing, run, suggest
-from dsbo.algorithms import INTERACT, SLDBO, SOBA, VRDBO, SingleLevelDSGD
+from dsbo.algorithms import ALGORITHMS, INTERACT, SLDBO, SOBA, VRDBO, SingleLevelDSGD
+from dsbo.algorithms.base import Algorithm, Momenta
 from dsbo.problems import Quadratic
 from dsbo.scales import measured
 from dsbo.schedules import Momentum, Power
@@ -67,13 +70,13 @@ LIMITS: list[tuple[str, Callable[[float], object], Dense, float]] = [
 
 @pytest.mark.parametrize(("name", "method", "network", "limit"), LIMITS, ids=[k[0] for k in LIMITS])
 def test_the_quadratic_tells_the_limit_of_a_step(name, method, network, limit):  # noqa: ARG001
-    scales = Scales(low=0.5, high=1.0, own=1.0, phi=1.0, slope=1.0, reach=1.0, z=1.0)
+    scales = Scales(low=0.5, high=1.0, own=1.0, phi=1.0, slope=1.0, reach=1.0, z=1.0, drawn=False)
     assert _rests(method(0.95 * limit), network, quadratic(), scales)
     assert not _rests(method(1.05 * limit), network, quadratic(), scales)
 
 
 def test_agents_that_differ_lower_the_limit():
-    same = Scales(low=0.1, high=1.0, own=1.0, phi=1.0, slope=1.0, reach=1.0, z=1.0)
+    same = Scales(low=0.1, high=1.0, own=1.0, phi=1.0, slope=1.0, reach=1.0, z=1.0, drawn=False)
     assert _rests(DSOBA(1e-3, 1.5, 1.5), RING, quadratic(), same)
     assert not _rests(DSOBA(1e-3, 1.5, 1.5), RING, quadratic(), same._replace(own=4.0))
 
@@ -108,9 +111,12 @@ def test_every_setting_has_its_reason():
     assert isinstance(found.algorithm.alpha, Power)
     assert isinstance(found.algorithm.eta, Momentum)
     told = str(found).splitlines()
-    assert (told[0], len(told)) == ("VRDBO", 6)
-    assert f"L = {found.algorithm.L:.3g}: " in told[-1]
-    assert "alpha = Power(scale=" in told[1]
+    assert [line.split(" = ")[0] for line in told if line[:3] != "   "] == [
+        "VRDBO", "  alpha", "  beta", "  eta", "  gamma", "  L",
+    ]  # fmt: skip
+    assert told[1].startswith("  alpha = Power(scale=")
+    assert max(map(len, told)) <= 76
+    assert f"  L = {found.algorithm.L:.3g}: a fifth above" in str(found)
     assert re.search(r"\d{7}", str(found)) is None
     assert pytest.approx(1.2 * found.scales.own) == found.algorithm.L
     assert list(suggest(SingleLevelDSGD, quadratic(), LAZY).reasons) == ["beta"]
@@ -118,6 +124,27 @@ def test_every_setting_has_its_reason():
 
 def test_a_centralised_method_needs_no_network():
     assert suggest(SOBA, quadratic()).algorithm.alpha(0) > 0
+
+
+def test_nothing_is_averaged_where_nothing_is_drawn():
+    for noise, theta in ((0.0, 1.0), (0.1, 0.2)):
+        assert suggest(DSOBA, quadratic(noise), LAZY).algorithm.theta(0) == theta
+
+
+def test_a_step_that_would_leap_is_cut_and_says_so(monkeypatch):
+    steep = Scales(low=1.0, high=1.0, own=1.0, phi=0.01, slope=10.0, reach=1.0, z=1.0, drawn=False)
+    monkeypatch.setattr(import_module("dsbo.suggest"), "measured", lambda *_: steep)
+    found = suggest(DSOBA, quadratic(), LAZY)
+    assert found.algorithm.alpha(0) <= 0.1
+    assert "so that x moves by at most 1 at first" in found.reasons["alpha"]
+
+
+def test_every_setting_of_every_method_has_a_role_or_a_default():
+    known = {*Algorithm.roles.values(), *Momenta.roles.values(), "recursive", "radius"}
+    for method in ALGORITHMS:
+        needed = {f.name for f in fields(method) if f.init and f.default is MISSING}
+        assert needed <= method.roles.keys(), method
+        assert set(method.roles.values()) <= known
 
 
 def test_what_cannot_be_suggested_is_said(regression):

@@ -61,6 +61,14 @@ def real(value: Any, name: str, least: float = -math.inf, finite: bool = True) -
     return number
 
 
+def positive(value: Any, name: str) -> float:
+    """Return a number above zero as a float; see `real` for the errors."""
+    number = real(value, name)
+    if number <= 0:
+        raise ValueError(f"{name} must be positive, got {number:g}")
+    return number
+
+
 def _is_one(value: Any) -> bool:
     """Say whether a value is an array or a tensor of one number."""
     return getattr(value, "ndim", 1) == 0 and bool(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from dsbo.checked import real
+from dsbo.checked import positive
 from dsbo.levels import Level, Pair
 
 
@@ -46,9 +46,7 @@ class FirstOrder(Level):
 
     def __post_init__(self) -> None:
         if self.delta is not None:
-            object.__setattr__(self, "delta", real(self.delta, "delta"))
-            if not self.delta > 0:
-                raise ValueError(f"delta must be positive, got {self.delta}")
+            object.__setattr__(self, "delta", positive(self.delta, "delta"))
         if not isinstance(self.central, bool):
             raise TypeError(f"central must be True or False, got {self.central!r}")
 

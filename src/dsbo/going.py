@@ -147,7 +147,7 @@ class Going:
         known = self.algorithm, self.problem, self.world.draw, self.ranks, self.chunk
         self.beyond = beyond_bound(*known, self.now.t, (self.now.state.x, self.now.state.y))
         if self.beyond and self.ranks.rank == 0:
-            warnings.warn(self.beyond, stacklevel=4)
+            warnings.warn(self.beyond, stacklevel=5)
 
     def _settle(self) -> None:
         """Count the oracle calls since the last time, and warn of a rank that is slow."""

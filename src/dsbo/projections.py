@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dsbo.checked import real
+from dsbo.checked import positive, real
 
 Projection = Callable[[Tensor], Tensor]
 """Rows ``[n, d]`` to the nearest rows ``[n, d]`` of a set, each by itself."""
@@ -79,7 +79,7 @@ class Simplex:
     total: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "total", _positive(self.total, "Simplex.total"))
+        object.__setattr__(self, "total", positive(self.total, "Simplex.total"))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the nearest rows ``[n, d]``: x less a level, where that is positive.
@@ -119,7 +119,7 @@ class Ball:
     radius: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "radius", _positive(self.radius, "Ball.radius"))
+        object.__setattr__(self, "radius", positive(self.radius, "Ball.radius"))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the nearest rows ``[n, d]``."""
@@ -128,10 +128,3 @@ class Ball:
         share = x / largest
         norm = torch.linalg.vector_norm(share, dim=1, keepdim=True)
         return torch.where(norm * largest > self.radius, share / norm * self.radius, x)
-
-
-def _positive(value: float, name: str) -> float:
-    value = real(value, name)
-    if value <= 0:
-        raise ValueError(f"{name} must be positive, got {value}")
-    return value

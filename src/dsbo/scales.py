@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dsbo import keys
 from dsbo.hypergrad import curvature
 from dsbo.problems import Problem
 from dsbo.world import Draws
@@ -43,6 +44,8 @@ class Scales(NamedTuple):
         Largest coordinate of x, at least 1.
     z : float
         Largest norm of an agent's auxiliary variable.
+    drawn : bool
+        Whether anything is drawn at random.
     """
 
     low: float
@@ -52,6 +55,7 @@ class Scales(NamedTuple):
     slope: float
     reach: float
     z: float
+    drawn: bool
 
 
 def measured(problem: Problem, shared: bool, tick: Callable[[], object]) -> Scales:
@@ -103,5 +107,8 @@ def measured(problem: Problem, shared: bool, tick: Callable[[], object]) -> Scal
         direction = direction * (NEAR * reach / direction.abs().max())
         change = pilot(x + direction, y, z, step)[-1] - base
         phi, direction = max(phi, float(change.norm() / direction.norm())), change
-    sizes = low, high, own, phi, h.abs().max(), reach, z.norm(dim=1).max()
-    return Scales(*map(float, sizes))
+    randoms = (draws.numbers(0, stream)[0] for stream in (keys.UPPER, keys.LOWER))
+    return Scales(
+        low=float(low), high=float(high), own=float(own), phi=phi, slope=float(h.abs().max()),
+        reach=reach, z=float(z.norm(dim=1).max()), drawn=any(one is not None for one in randoms),
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -66,7 +67,7 @@ class Suggestion(Generic[A]):
             value = getattr(self.algorithm, name)
             value = value.value if isinstance(value, Constant) else value
             shown = re.sub(r"\d+\.\d+(e[+-]?\d+)?", lambda n: f"{float(n[0]):.3g}", str(value))
-            told.append(f"    {name} = {shown}: {why}")
+            told += textwrap.wrap(f"  {name} = {shown}: {why}", 76, subsequent_indent=" " * 6)
         return "\n".join(told)
 
 
@@ -112,22 +113,22 @@ def suggest(
         raise TypeError(f"give the class of a method, such as DSOBA, not {method!r}")
     if here() is not ALONE:
         raise ValueError("suggest needs all agents in one process; call it before `join`")
-    own = {
-        f.name: method.roles[f.name] for f in fields(method) if f.init and f.name in method.roles
-    }
-    asked = {name: role for name, role in own.items() if name not in settings}
+    free = {field.name for field in fields(method) if field.init} - settings.keys()
+    asked = {name: role for name, role in method.roles.items() if name in free}
     disable = None if progress is None else not progress
     with tqdm(desc="suggest", unit="step", disable=disable, delay=0.5) as bar, torch.no_grad():
         scales = measured(problem, method.shared_lower, bar.update)
-        sizes = {"lower": 1 / scales.high}
+        sizes, said = {"lower": 1 / scales.high}, {"lower": "", "upper": ""}
         if "upper" in asked.values():
             if not scales.phi > 0:
                 raise ValueError(
                     "moving x does not change the hypergradient at the start, so nothing tells its "
                     f"step; give another x0, or {method.__name__} a step of x, alpha=…"
                 )
-            sizes["upper"] = min(SHARE / scales.phi, scales.reach / scales.slope)
-        said = dict.fromkeys(sizes, "")
+            sizes["upper"] = SHARE / scales.phi
+            if scales.slope * sizes["upper"] > scales.reach:
+                sizes["upper"] = scales.reach / scales.slope
+                said["upper"] = f", less so that x moves by at most {scales.reach:.3g} at first"
 
         def made(times: float, *only: str) -> A:
             chosen = {size: times * value * (size in only) for size, value in sizes.items()}
@@ -192,7 +193,11 @@ def _rules(roles: Any, sizes: dict[str, float], scales: Scales) -> dict[str, tup
                   f"{SHARE:g} / curvature {scales.phi:.3g} of Φ{fall}"),
         "lower": (steps["lower"], f"1 / largest curvature {scales.high:.3g} of g{fall}"),
         "auxiliary": (steps["lower"], "as the step of y, since z meets the same Hessian"),
-        "average": (Constant(NEWEST), f"averages the noise of about {1 / NEWEST:.0f} samples"),
+        "average": (
+            (Constant(NEWEST), f"averages the noise of about {1 / NEWEST:.0f} draws")
+            if scales.drawn or "terms" in roles  # of a random number
+            else (Constant(1.0), "nothing is drawn at random, so that there is no noise to average")
+        ),
         "recursive": (Momentum(OMEGA ** (2 / 3), Power(1.0, OMEGA, 1 / 3)),
                       "1 at first, then falls as the square of the steps"),
         "terms": (terms, f"leaves {left:.0%} of the series along the smallest curvature {low:.3g}"

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
+import torch
 
 from dsbo import metrics
 from dsbo.algorithms import Algorithm
@@ -78,7 +79,7 @@ def tune(
     metric: str = "upper_loss",
     seeds: Sequence[int] = HELD_OUT,
     factors: Sequence[float] = FACTORS,
-    device: Any = None,
+    device: torch.device | str | None = None,
     progress: bool | None = None,
     *,
     measure: Measure = metrics.measure,
@@ -124,9 +125,7 @@ def tune(
     seeds = [whole(seed, "seed", least=0) for seed in seeds]
     if not seeds:
         raise ValueError("tune needs at least one seed, got none")
-    own = {
-        name: role for name, role in type(algorithm).roles.items() if name in algorithm.schedules
-    }
+    own = {name: role for name, role in algorithm.roles.items() if name in algorithm.schedules}
     moved = [move for move, roles in MOVES.items() if set(roles) & set(own.values())]
     left = [dict(zip(moved, pair, strict=True)) for pair in product(factors, repeat=len(moved))]
     table: list[dict[str, float]] = []

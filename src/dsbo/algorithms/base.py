@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo.checked import real, whole
+from dsbo.checked import positive, real, whole
 from dsbo.hypergrad import Chain, neumann
 from dsbo.schedules import Constant, Momentum, Power, Schedule, as_schedule, at
 from dsbo.world import World
@@ -104,7 +104,10 @@ class Algorithm:
         "gamma": "auxiliary",
         "theta": "average",
     }
-    """What `suggest` takes settings for."""
+    """What `suggest` takes a setting for: a step of x ("upper"), of y ("lower") or of z
+    ("auxiliary"); the weight of the newest in an "average", or in "recursive" momentum, with which
+    steps fall; the "terms" of a Neumann series and the "bound" of its curvatures; a "radius" of z.
+    """
     shared_lower: ClassVar[bool] = True
     """True if all agents share one lower variable, False if each has its own."""
     centralised: ClassVar[bool] = False
@@ -175,10 +178,7 @@ class Algorithm:
         """Raise a TypeError or ValueError if one of these is not a positive number."""
         for name in names:
             told = f"{type(self).__name__}.{name}"
-            value = real(getattr(self, name), told)
-            if value <= 0:
-                raise ValueError(f"{told} must be positive, got {value}")
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, positive(getattr(self, name), told))
 
     def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
         """Raise a ValueError if the method cannot use the networks of x, y and z."""

@@ -18,10 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
-
 from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
+from dsbo.projections import Ball
 from dsbo.schedules import Schedule, at
 from dsbo.world import World
 
@@ -74,13 +72,6 @@ class SLDBO(Algorithm):
         trackers = [e + own for e, own in zip((s.e_x, s.e_y, s.e_z), D, strict=True)]
         x, y, z, *mixed = w.mix(s.x, s.y, s.z, *trackers)
         t_x, t_y, t_z = trackers
-        z = _projected(z - at(self.gamma, t) * t_z, self.radius)
+        z = Ball(self.radius)(z - at(self.gamma, t) * t_z)
         e_x, e_y, e_z = (moved - own for moved, own in zip(mixed, D, strict=True))
         return self.State(x - at(self.alpha, t) * t_x, y - at(self.beta, t) * t_y, z, e_x, e_y, e_z)
-
-
-def _projected(z: Tensor, radius: float) -> Tensor:
-    """Return every row, shortened to the radius if it is longer."""
-    norm = torch.linalg.vector_norm(z, dim=1, keepdim=True)
-    shrink: Tensor = radius / norm.clamp(min=radius)
-    return z * shrink
