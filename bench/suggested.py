@@ -53,7 +53,7 @@ def main() -> int:
             tqdm.write(str(row))
             known.append(row)
         order = sorted(known, key=lambda row: names.index(row["experiment"]))
-        write(STORED, {"commit": commit(), "rows": order})
+        write(STORED, {"commit": commit(), "seeds": SEEDS, "rows": order})
     return int(any(row["gap"] is None for row in known))
 
 
