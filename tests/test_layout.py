@@ -40,6 +40,18 @@ def test_the_map_of_the_book_leads_to_every_page_in_order() -> None:
     assert shown == [path.stem for path in sources()[1:]]
 
 
+def test_the_reference_documents_every_public_name() -> None:
+    pages = [path.read_text("utf-8") for path in BOOK.glob("api-*.md")]
+    blocks = re.findall(r"```{modules}\n(.*?)```", "".join(pages), re.DOTALL)
+    shown = " ".join(blocks).split()
+    assert len(shown) == len(set(shown))
+    assert "" in blocks, "an empty list stands for the modules of all algorithms"
+    for name, value in vars(dsbo).items():
+        home = getattr(value, "__module__", None) or ""
+        if not name.startswith("_") and home.startswith("dsbo.") and "algorithms" not in home:
+            assert home in shown or home.rpartition(".")[0] in shown, name
+
+
 def test_every_algorithm_is_exported() -> None:
     for path in ALGORITHMS:
         name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)

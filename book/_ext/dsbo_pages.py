@@ -7,19 +7,26 @@ import importlib.util
 import os
 import platform
 import subprocess
+from importlib import import_module
 from importlib.metadata import version
+from inspect import isclass, isroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import nbformat
+from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
 from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
 from sphinx.util.fileutil import copy_asset
 
 from dsbo.algorithms import ALGORITHMS
 from dsbo.algorithms.base import Algorithm, Momenta
 
 if TYPE_CHECKING:
-    from docutils import nodes
+    from types import ModuleType
+
     from sphinx.application import Sphinx
     from sphinx.config import Config
     from sphinx.environment import BuildEnvironment
@@ -34,7 +41,7 @@ MATHJAX = (
     "sre/mathmaps/en.json",
 )
 LIBRARIES = ("matplotlib", "networkx", "numpy", "pandas", "scikit-learn", "sympy", "torch")
-TOLD = "State, title, source, colour, cost, shared_lower, centralised"
+TOLD = ("State", "title", "source", "colour", "cost", "shared_lower", "centralised")
 """What a class says of itself, for programs; its docstring says it to readers."""
 PUBLISHED_ON = "gh-pages"
 INSTALL = '''\
@@ -67,13 +74,51 @@ def code_key() -> str:
 
 
 def configure(app: Sphinx, config: Config) -> None:
-    """Point the execution cache and MathJax at their local places, list the algorithms."""
+    """Point the execution cache and MathJax at their local places."""
     config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / code_key())
     config.mathjax_path = "mathjax/tex-chtml.js"
-    modules = dict.fromkeys(cls.__module__ for cls in (Algorithm, Momenta, *ALGORITHMS))
-    options = f"   :members:\n   :exclude-members: {TOLD}"
-    rows = "\n\n".join(f".. automodule:: {name}\n{options}" for name in modules)
-    config.myst_substitutions["algorithms"] = f"```{{eval-rst}}\n{rows}\n```"
+
+
+class Modules(SphinxDirective):
+    """Document modules: their public names in a table, then each with its docstrings.
+
+    Without a list, those that define an algorithm; with ``table`` the table alone.
+    """
+
+    has_content = True
+    option_spec: ClassVar = {"table": directives.flag}
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table of all, and what autodoc makes of each."""
+        methods = dict.fromkeys(cls.__module__ for cls in (Algorithm, Momenta, *ALGORITHMS))
+        modules = {name: import_module(name) for name in self.content or methods}
+        table, text = [".. autosummary::", "   :nosignatures:", ""], []
+        for name, module in modules.items():
+            own = {each: value for each, value in public(module).items() if each not in TOLD}
+            if "table" in self.options:
+                table += [f"   ~{value.__module__}.{each}" for each, value in own.items()]
+                continue
+            table += [f"   ~{name}.{each}" for each in own]
+            names = ", ".join(getattr(module, "__all__", own))
+            text += ["", f".. automodule:: {name}", f"   :members: {names}"]
+            text += ["   :imported-members:"] if hasattr(module, "__path__") else []
+            text += [f"   :exclude-members: {', '.join(TOLD)}"] if name in methods else []
+        container = nodes.container()
+        lines = StringList(["```{eval-rst}", *table, *text, "```"])
+        self.state.nested_parse(lines, self.content_offset, container)
+        return container.children
+
+
+def public(module: ModuleType) -> dict[str, Any]:
+    """Return the functions and classes that a module shows to its users."""
+    names = getattr(module, "__all__", [name for name in vars(module) if name[0] != "_"])
+    values = {name: vars(module)[name] for name in names}
+    own = f"{module.__name__}."
+    return {
+        name: value
+        for name, value in values.items()
+        if (isroutine(value) or isclass(value)) and f"{value.__module__}.".startswith(own)
+    }
 
 
 def copy_mathjax(app: Sphinx, exc: Exception | None) -> None:
@@ -163,6 +208,7 @@ def leave_foreign_types_unlinked(
 
 def setup(app: Sphinx) -> dict[str, object]:
     """Connect the hooks."""
+    app.add_directive("modules", Modules)
     app.connect("config-inited", configure)
     app.connect("autodoc-process-docstring", keep_updates_as_typed, priority=400)
     app.connect("missing-reference", leave_foreign_types_unlinked, priority=900)

@@ -14,6 +14,7 @@ from dsbo import callbacks as callbacks
 from dsbo import conformance as conformance
 from dsbo import hypergrad as hypergrad
 from dsbo import mixing as mixing
+from dsbo import moved as _names
 from dsbo import problems as problems
 from dsbo import projections as projections
 from dsbo import schedules as schedules
@@ -23,7 +24,6 @@ from dsbo.diverged import Diverged as Diverged
 from dsbo.first_order import FirstOrder as FirstOrder
 from dsbo.levels import Level as Level
 from dsbo.levels import SecondOrder as SecondOrder
-from dsbo.moved import MODULES, Finder, moved
 from dsbo.network import Dense as Dense
 from dsbo.network import Network as Network
 from dsbo.network import OnePeer as OnePeer
@@ -43,8 +43,8 @@ from dsbo.tune import tune as tune
 if TYPE_CHECKING:
     from dsbo import graphs as graphs
 
-sys.meta_path.append(Finder)
-_moved = moved(__name__, "claim", "glue", "refuted", *MODULES)
+sys.meta_path.append(_names.Finder)
+_moved = _names.moved(__name__, "claim", "glue", "refuted", *_names.MODULES)
 
 
 def __getattr__(name: str) -> Any:

@@ -42,6 +42,17 @@ def exact(f: Level, g: Level, x: Tensor, y: Tensor, xi: Any, zeta: Any) -> Tenso
     ------
     ValueError
         If the averaged Hessian is not positive definite, so that the lower level has no minimiser.
+
+    Examples
+    --------
+    >>> from dsbo.problems import Quadratic
+    >>> problem = Quadratic.random(1, 2, 3, 1.0, seed=0)
+    >>> x = problem.x0
+    >>> y, _ = problem.lower_solution(x, shared=True)
+    >>> data = [level.full(problem.everyone()) for level in (problem.upper, problem.lower)]
+    >>> slope = exact(problem.f, problem.g, x[None], y[None], *data)
+    >>> bool((slope - problem.hypergradient(x)).abs().max() < 1e-9)
+    True
     """
     u_x, u_y = (u.mean(0) for u in f.grad(x, y, xi))
     point, units = g.at(x, y, zeta), torch.eye(y.shape[1], dtype=y.dtype, device=y.device)

@@ -126,6 +126,18 @@ def run(
         If a variable is not finite any more; carries the trace.
     CheckpointError
         If the checkpoint is damaged or belongs to another run.
+
+    Examples
+    --------
+    >>> from dsbo import DSOBA, Dense, graphs, mixing
+    >>> from dsbo.problems import Quadratic
+    >>> problem = Quadratic.random(4, 2, 2, 1.0, seed=0)
+    >>> network = Dense(mixing.metropolis(graphs.ring(4)))
+    >>> trace = run(DSOBA(0.05, 0.1, 0.1), problem, network, steps=200, every=100)
+    >>> [row["step"] for row in trace.rows], trace.state.x.shape
+    ([0, 100, 200], torch.Size([4, 2]))
+    >>> bool(trace["consensus_x"][-1] < 0.1)
+    True
     """
     steps = whole(steps, "steps")
     every = max(1, steps // ROWS) if every is None else whole(every, "every")

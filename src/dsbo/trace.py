@@ -108,6 +108,14 @@ class Trace:
         Settings, seed, weights, versions and commit: what made the rows.
     state : NamedTuple or None
         The final State; None for a trace that was read from a file.
+
+    Examples
+    --------
+    >>> trace = Trace([{"step": 0, "upper_loss": 2.0}, {"step": 10, "upper_loss": 0.5}])
+    >>> trace["upper_loss"]
+    array([2. , 0.5])
+    >>> trace.rows[-1]["step"]
+    10
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
