@@ -816,11 +816,11 @@ ACROSS = (
     (
         "neumann: chain one factor short", H,
         "range(int(k.max()), 0, -1)", "range(int(k.max()) - 1, 0, -1)",
-        ("diamond", "hypergradient", "neumann-series"),
+        ("diamond", "neumann-series"),
     ),
     (
         "neumann: series not divided by L", H, "total / L)", "total)",
-        ("exp-meta", "neumann-series", "recursive-momentum"),
+        ("exp-meta", "neumann-series"),
     ),
     (
         "dsoba: x steps upwards", DSOBA, "descend(s.x, a,", "descend(s.x, -a,",
@@ -833,7 +833,8 @@ ACROSS = (
     ),
     (
         "network: W transposed", "src/dsbo/network/dense.py",
-        "mixing.rounded(self.W, like", "mixing.rounded(self.W.T, like", ("speed",),
+        "mixing.rounded(self.W, like", "mixing.rounded(self.W.T, like",
+        ("dsoba", "gradient-tracking"),
     ),
     (
         "quadratic: B without its sign", "src/dsbo/problems/quadratic.py",
@@ -856,7 +857,7 @@ ACROSS = (
     (
         "dsgd: D-SGD tracks", A + "dsgd.py",
         'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = False',
-        'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = True', ("diamond", "errata"),
+        'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = True', ("diamond", "gradient-tracking"),
     ),
     (
         "peers: rows are sent that no weight asks for", NETWORK_PEERS,
