@@ -857,7 +857,8 @@ ACROSS = (
     (
         "dsgd: D-SGD tracks", A + "dsgd.py",
         'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = False',
-        'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = True', ("diamond", "gradient-tracking"),
+        'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = True',
+        ("diamond", "gradient-tracking"),
     ),
     (
         "peers: rows are sent that no weight asks for", NETWORK_PEERS,
