@@ -55,7 +55,7 @@ TUNED = {
         "clean only": {"beta": 0.8},
     },
     "small": {
-        "D-SOBA": {"alpha": 200.0, "beta": 0.8},
+        "D-SOBA": {"alpha": 500.0, "beta": 0.8},
         "unweighted": {"beta": 0.5},
         "clean only": {"beta": 0.5},
     },
@@ -81,7 +81,8 @@ def start(
     if cell["method"] == "D-SOBA":
         algorithm = DSOBA(Constant(cell["alpha"]), beta, Constant(0.1), Constant(0.2))
     network = networks.regular(cell["graph"], 10, SELF_WEIGHT)
-    keep = (cell["method"], cell["graph"], cell["seed"]) == ("D-SOBA", "complete", 0)
+    drawn = ("D-SOBA", "complete", RATES[0], 0)
+    keep = tuple(cell[name] for name in ("method", "graph", "rate", "seed")) == drawn
     described = partial(task, rate=cell["rate"], seed=cell["seed"], trust=TRUST[cell["method"]])
     return Start(algorithm, described, network, steps, every, compile, keep)
 

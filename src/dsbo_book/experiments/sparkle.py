@@ -38,7 +38,7 @@ CANDIDATES = [
 TUNED = {
     "D-SOBA": {"alpha": 5000.0, "beta": 0.6},
     "SPARKLE-ED": {"alpha": 2000.0, "beta": 0.3},
-    "SPARKLE-GT": {"alpha": 2000.0, "beta": 0.6},
+    "SPARKLE-GT": {"alpha": 2000.0, "beta": 0.3},
 }
 """What the tuner chose; the chapter compares it with the record."""
 
