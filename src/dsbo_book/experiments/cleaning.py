@@ -55,7 +55,7 @@ TUNED = {
         "clean only": {"beta": 0.8},
     },
     "small": {
-        "D-SOBA": {"alpha": 500.0, "beta": 0.8},
+        "D-SOBA": {"alpha": 200.0, "beta": 0.8},
         "unweighted": {"beta": 0.5},
         "clean only": {"beta": 0.5},
     },
