@@ -1,3 +1,4 @@
+import html
 import json
 import time
 from functools import partial
@@ -32,6 +33,11 @@ def told(text, error=None, tol=None, ok=True):
     return [{"text": text, "kind": "claim", "error": error, "tol": tol, "ok": ok}]
 
 
+def shortly(path):
+    """The records without how they were checked and shown."""
+    return [{k: r[k] for k in ("text", "kind", "error", "tol", "ok")} for r in records(path)]
+
+
 HOLDS = [
     (torch.tensor([1.0, 2.0]), np.array([1.0, 2.0]), 1e-6),
     (torch.tensor([1.0], dtype=torch.bfloat16, requires_grad=True), 1, 1e-6),
@@ -48,13 +54,15 @@ def test_a_float_claim_holds_within_its_tolerance(got, want, tol, book):
     result = claim("equal", got, want, tol=tol)
     assert result.ok
     assert result.error < tol
-    assert records(book) == told("equal", result.error, tol)
+    assert shortly(book) == told("equal", result.error, tol)
 
 
 def test_a_failing_claim_raises_and_is_recorded(book):
-    with pytest.raises(ClaimError, match=r"✗ a wrong one .*\|error\| 0.5 ≥ 0.1; got 1.5, want 1"):
+    with pytest.raises(
+        ClaimError, match=r"failed: a wrong one .*\|error\| 0.5 ≥ 0.1; got 1.5, want 1"
+    ):
         claim("a wrong one", got=1.5, want=1.0, tol=0.1)
-    assert records(book) == told("a wrong one", 0.5, 0.1, False)
+    assert shortly(book) == told("a wrong one", 0.5, 0.1, False)
     assert issubclass(ClaimError, AssertionError)
 
 
@@ -107,7 +115,7 @@ SYMBOLIC = [
 @pytest.mark.parametrize(("got", "want"), SYMBOLIC)
 def test_a_symbolic_claim_holds_if_the_difference_simplifies_to_zero(got, want, book):
     assert claim("identity", got, want).ok
-    assert records(book) == told("identity")
+    assert shortly(book) == told("identity")
     with pytest.raises(ClaimError, match="does not clearly differ"):
         refuted("identity", got, want)
 
@@ -142,7 +150,7 @@ def test_integers_are_equal_or_not():
 def test_a_refutation_needs_its_margin():
     assert refuted("far", 1.0, 2.0, margin=0.5).ok
     assert refuted("just", 1.5, 1.0, margin=0.5).ok
-    with pytest.raises(ClaimError, match=r"refuted: \|error\| 0.25 < 0.5"):
+    with pytest.raises(ClaimError, match=r"failed: near .* false: \|error\| 0.25 < 0.5"):
         refuted("near", 1.25, 1.0, margin=0.5)
 
 
@@ -151,8 +159,63 @@ def test_a_claim_is_shown_as_one_line():
     assert repr(result).startswith("✓ implicit = finite differences   ")
     assert repr(result).endswith("|error| 3.1e-10 < 1e-08")
     assert "\n" not in repr(result)
-    shown = Claim("a < b", "claim", 0.5, 1.0, True)._repr_html_()
-    assert shown == '<p class="claim">✓ a &lt; b <code>|error| 0.5 &lt; 1</code></p>'
+
+
+BOXES = [
+    (Claim("a < b", "claim", "numerical", 0.5, 1.0, True), "✓ numerical, |error| 0.5 &lt; 1"),
+    (Claim("a", "claim", "proved", None, None, True, "a = b"), "✓ proved"),
+    (Claim("a", "claim", "checked", None, None, True), "✓ checked"),
+    (Claim("a", "refuted", "checked", None, None, True), "✗ false, as it should be"),
+    (Claim("a", "refuted", "numerical", 2.0, 1.0, True), "✗ false: |error| 2 ≥ 1"),
+    (Claim("a", "claim", "numerical", 2.0, 1.0, False), "failed: numerical, |error| 2 ≥ 1"),
+]
+
+
+@pytest.mark.parametrize(("stated", "badge"), BOXES)
+def test_a_box_has_a_number_the_statement_a_badge_and_the_formula(stated, badge):
+    shown = stated._repr_html_()
+    assert f'<span class="badge">{badge}</span>' in shown
+    assert 'id="claim-0"' in shown
+    assert ("math" in shown) == bool(stated.latex)
+    assert html.escape(stated.text) in shown
+
+
+def test_a_symbolic_claim_shows_both_sides():
+    assert claim("a square", (x + 1) ** 2, x**2 + 2 * x + 1).latex == (
+        r"\left(x + 1\right)^{2} = x^{2} + 2 x + 1"
+    )
+    assert refuted("a square", (x + 1) ** 2, x**2).latex == r"\left(x + 1\right)^{2} \neq x^{2}"
+    assert claim("nothing is left", x - x, 0).latex == ""
+    long = sum(sp.Symbol(f"a{i}") ** i for i in range(1, 12))
+    assert claim("on two lines", long, sum(long.args)).latex.startswith("a_{1}")
+    assert claim("on two lines", long + (x + 1) ** 2, long + x**2 + 2 * x + 1).latex.count("&") == 2
+    longer = sum(sp.Symbol(f"a{i}") ** i for i in range(1, 60))
+    assert claim("too long", longer, longer).latex == ""
+
+
+def test_matrices_of_any_size_are_proved_and_refuted_by_numbers():
+    n = sp.Symbol("n", integer=True, positive=True)
+    A, v = sp.MatrixSymbol("A", n, n), sp.MatrixSymbol("v", n, 1)
+    assert claim("solved", A * (A.I * v), v).how == "proved"
+    assert claim("expanded", A * (v + v) - 2 * A * v, 0).ok
+    assert refuted("twice", A * v, 2 * A * v).ok
+    assert refuted("something is left", A * v - A.T * v, 0).ok
+    with pytest.raises(ClaimError):
+        claim("not symmetric", A, A.T)
+    with pytest.raises(ClaimError):
+        refuted("the same", A * (A.I * v), v)
+    with pytest.raises(ValueError, match="got has shape"):
+        claim("no matrix", A * v, 1)
+
+
+def test_claims_are_numbered_in_their_order_and_shown_once(capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr(Claim, "show", lambda self: shown.append(self.number))
+    first, second = claim("one", True), refuted("two", False)
+    assert second.number == first.number + 1
+    assert shown == [first.number, second.number]
+    assert first._ipython_display_() is None
+    assert capsys.readouterr().out == ""
 
 
 def test_the_page_is_recorded_and_nothing_without_a_file(book, monkeypatch):
@@ -187,6 +250,8 @@ SIDES = [
     (x - x, 0, None, ZERO | {"one index": "caught"}),
     (sp.Matrix([[x, 1], [0, x]]), sp.Matrix([[x, 1], [0, x]]), None, {"transposed": "caught"}),
     (sp.Matrix([x, y]), sp.Matrix([x, y]), None, {"one index": "caught"}),
+    (sp.MatrixSymbol("A", 2, 2), sp.MatrixSymbol("A", 2, 2), None, {"one index": "caught"}),
+    (sp.ZeroMatrix(2, 2), 0, None, ZERO | {"one index": "caught"}),
     (sp.Matrix([0, 0]), 0, None, {"sign": "unchanged", "one index": "caught"}),
     (sp.Function("g")(x) * 2, sp.Function("g")(x) * 2, None, {"factor 1.5": "caught"}),
 ]  # fmt: skip

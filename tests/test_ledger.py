@@ -9,9 +9,11 @@ import claims_ledger as ledger
 import pytest
 import yaml
 
+from dsbo_book.stated import Claim
+
 BOOK = Path(__file__).resolve().parents[1] / "book"
-HELD = {"text": "1 + 1 = 2", "kind": "claim", "error": None, "tol": None, "ok": True}
-MISSED = {"text": "1 + 1 = 3", "kind": "refuted", "error": 1.0, "tol": 0.5, "ok": True}
+HELD = vars(Claim("1 + 1 = 2", "claim", "checked", None, None, True, number=1))
+MISSED = vars(Claim("1 + 1 = 3", "refuted", "numerical", 1.0, 0.5, True, number=2))
 ENTRY = {
     "paper": "dsoba",
     "place": "Theorem 1",
@@ -62,13 +64,11 @@ def test_only_pages_with_code_are_expected_to_record(book):
     assert ledger.executed_pages(book) == {"sums": "Sums"}
 
 
-def test_records_come_back_in_order_and_as_the_table_shows_them(book):
+def test_records_come_back_in_order_with_their_badges(book):
     held, missed = records_of(book)["sums"]
-    assert held.cells == ("✓ claim", "exact", "none")
-    assert missed.cells == ("✗ refuted", "1", "≥ 0.5")
-    close = ledger.Record("π", "claim", 1.234e-9, 1e-8, True)
-    assert close.cells == ("✓ claim", "1.2e-09", "< 1e-08")
-    assert ledger.Record("π", "claim", 1.0, 1e-8, False).cells[0] == "failed: claim"
+    assert held.badge == "✓ checked"
+    assert missed.badge == "✗ false: |error| 1 ≥ 0.5"
+    assert [held.number, missed.number] == [1, 2]
 
 
 def test_a_page_that_recorded_nothing_is_missing_not_empty(book):

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from dsbo_book.stated import Claim
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
@@ -30,29 +32,7 @@ UNCHECKED = VERDICTS[-1]
 FIELDS = ("paper", "place", "statement", "verdict")
 
 
-@dataclass(frozen=True)
-class Record:
-    """One line that a page wrote."""
-
-    text: str
-    kind: str
-    error: float | None
-    tol: float | None
-    ok: bool
-
-    @property
-    def cells(self) -> tuple[str, str, str]:
-        """Kind, error and bound, as the table shows them."""
-        held = self.ok == (self.kind == "claim")
-        shown = ("✓ " if held else "✗ ") + ("claim" if self.kind == "claim" else "refuted")
-        if not self.ok:
-            shown = f"failed: {self.kind}"
-        if self.error is None or self.tol is None:
-            return shown, "exact", "none"
-        return shown, f"{self.error:.2g}", f"{'<' if self.kind == 'claim' else '≥'} {self.tol:.2g}"
-
-
-Records = dict[str, list[Record]]
+Records = dict[str, list[Claim]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +76,7 @@ def load_records(folder: Path, pages: Iterable[str]) -> Records:
         path = folder / f"{page}.jsonl"
         if path.is_file():
             lines = (json.loads(line) for line in path.read_text("utf-8").splitlines())
-            found[page] = [Record(*(o[k] for k in Record.__annotations__)) for o in lines]
+            found[page] = [Claim(**{k: o[k] for k in Claim.__annotations__}) for o in lines]
     return found
 
 
@@ -124,7 +104,7 @@ def load_ledger(path: Path) -> tuple[list[Entry], list[str]]:
     return entries, wrong
 
 
-def unsupported(entry: Entry, records: Mapping[str, Sequence[Record]]) -> list[str]:
+def unsupported(entry: Entry, records: Mapping[str, Sequence[Claim]]) -> list[str]:
     """Return why the verdict of an entry does not rest on what its page recorded."""
     if entry.verdict == UNCHECKED:
         return []
@@ -144,9 +124,9 @@ def unsupported(entry: Entry, records: Mapping[str, Sequence[Record]]) -> list[s
     return wrong
 
 
-def row_id(page: str, records: Sequence[Record], text: str) -> str:
+def row_id(page: str, records: Sequence[Claim], text: str) -> str:
     """Return the name of the row in which the table of a page shows a claim."""
-    return f"claim-{page}-{[r.text for r in records].index(text) + 1}"
+    return f"claim-{page}-{next(r.number for r in records if r.text == text)}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -15,7 +15,6 @@ from claims_ledger import (
     UNCHECKED,
     VERDICTS,
     Entry,
-    Record,
     Records,
     counted,
     executed_pages,
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sphinx.application import Sphinx
+
+    from dsbo_book.stated import Claim
 
 LOG = logging.getLogger(__name__)
 COMMAND = "nox -s book"
@@ -115,20 +116,30 @@ class RecordedClaims(FromRecords):
             told += plain(f"Pages that ran and claim nothing: {', '.join(silent)}.")
         return told + [self.section(page, pages[page], r) for page, r in records.items() if r]
 
-    def section(self, page: str, title: str, records: Sequence[Record]) -> nodes.section:
+    def section(self, page: str, title: str, records: Sequence[Claim]) -> nodes.section:
         """Return the section of one page."""
         refuted = sum(r.kind == "refuted" for r in records)
         counts = counted(len(records) - refuted, "claim"), counted(refuted, "refutation")
         summary = nodes.paragraph("", "", self.link(page))
         summary += nodes.Text(f": {', '.join(counts)}.")
         rows = [
-            (f"claim-{page}-{number}", [plain(r.text), *map(plain, r.cells)])
-            for number, r in enumerate(records, start=1)
+            (f"claim-{page}-{r.number}", [self.linked(page, r), self.stated(r), plain(r.badge)])
+            for r in records
         ]
-        heads = ("claim", "kind", "error", "bound")
-        shown = table((58, 16, 13, 13), heads, rows)
+        shown = table((6, 66, 28), ("", "claim", "how it was checked"), rows)
         name = nodes.make_id(f"claims of {page}")
         return nodes.section("", nodes.title("", title), summary, shown, ids=[name], names=[name])
+
+    def linked(self, page: str, claim: Claim) -> list[nodes.Node]:
+        """Return its number as a link to the box on its page."""
+        place = self.env.app.builder.get_relative_uri(self.env.docname, page)
+        uri = f"{place}#claim-{claim.number}"
+        return [nodes.paragraph("", "", nodes.reference("", str(claim.number), refuri=uri))]
+
+    def stated(self, claim: Claim) -> list[nodes.Node]:
+        """Return the statement, with its formula if it has one."""
+        text, latex = plain(claim.text), claim.latex
+        return [*text, nodes.math_block("", latex, nowrap=False, number=None)] if latex else text
 
 
 class Ledger(FromRecords):

@@ -1,10 +1,11 @@
 """A page may state something only if it checks it: ``claim`` and its opposite ``refuted``.
 
 ``claim`` passes if two sides agree, ``refuted`` if a perturbed identity misses by a stated margin,
-so that a reader sees that the check can fail. Both return a `Claim`, whose one line a notebook
-shows, and raise `ClaimError` otherwise. Where the environment variable ``DSBO_CLAIMS`` names a
-file, each claim, passed or not, is appended to it as one line of JSON; ``DSBO_PERTURBED`` names one
-for what `dsbo_book.perturbed` finds. With ``DSBO_CLAIMS_GO_ON`` nothing is raised.
+so that a reader sees that the check can fail. Both return a `Claim`, which a notebook shows in a
+box wherever in a cell it stands, and raise `ClaimError` otherwise. Where the environment variable
+``DSBO_CLAIMS`` names a file, each claim, passed or not, is appended to it as one line of JSON;
+``DSBO_PERTURBED`` names one for what `dsbo_book.perturbed` finds. With ``DSBO_CLAIMS_GO_ON``
+nothing is raised.
 
 >>> claim("one third, three times", 3 * (1 / 3), 1.0, tol=1e-12)
 ✓ one third, three times                                |error| 0 < 1e-12
@@ -12,10 +13,10 @@ for what `dsbo_book.perturbed` finds. With ``DSBO_CLAIMS_GO_ON`` nothing is rais
 
 from __future__ import annotations
 
-import html
+import itertools
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,62 +25,23 @@ import torch
 from sympy.logic.boolalg import BooleanAtom
 
 from dsbo_book import perturbed
-from dsbo_book.symbolic import NONZERO, at_random, is_zero
+from dsbo_book.stated import Claim, formula
+from dsbo_book.symbolic import (
+    NONZERO,
+    at_random,
+    is_symbolic_size,
+    is_zero,
+    with_numbers,
+)
 
 __all__ = ["Claim", "ClaimError", "claim", "refuted"]
 
-WIDTH = 52
+
+_numbers = itertools.count(1)
 
 
 class ClaimError(AssertionError):
     """A claim that does not hold, or a refutation that does not refute."""
-
-
-@dataclass(frozen=True, repr=False)
-class Claim:
-    """What was claimed, and how it came out.
-
-    Attributes
-    ----------
-    text : str
-        The statement.
-    kind : {"claim", "refuted"}
-        Whether the two sides should agree or differ.
-    error : float or None
-        Largest absolute difference; None where there is none (symbols, truth values, NaN).
-    tol : float or None
-        The tolerance, or for a refutation the margin; None for exact claims.
-    ok : bool
-        Whether it came out as stated.
-
-    Examples
-    --------
-    >>> Claim("2 is even", "claim", None, None, True)
-    ✓ 2 is even                                             exactly
-    """
-
-    text: str
-    kind: str
-    error: float | None
-    tol: float | None
-    ok: bool
-
-    @property
-    def evidence(self) -> str:
-        """How the two sides compare, in a few characters."""
-        if self.error is None or self.tol is None:
-            return "exactly" if self.kind == "claim" else "refuted exactly"
-        if self.kind == "claim":
-            return f"|error| {self.error:.2g} {'<' if self.ok else '≥'} {self.tol:.2g}"
-        return f"refuted: |error| {self.error:.2g} {'≥' if self.ok else '<'} {self.tol:.2g}"
-
-    def __repr__(self) -> str:
-        return f"{'✓' if self.ok else '✗'} {self.text:<{WIDTH}}  {self.evidence}"
-
-    def _repr_html_(self) -> str:
-        text, evidence = html.escape(self.text), html.escape(self.evidence)
-        mark = "✓" if self.ok else "✗"
-        return f'<p class="claim">{mark} {text} <code>{evidence}</code></p>'
 
 
 def claim(text: str, got: Any, want: Any = True, tol: float | None = None) -> Claim:
@@ -90,8 +52,9 @@ def claim(text: str, got: Any, want: Any = True, tol: float | None = None) -> Cl
     text : str
         The statement, as the reader should see it.
     got, want : float, array_like, torch.Tensor, sympy.Expr, sympy.Matrix, bool or int
-        The two sides, of equal shape; a scalar `want` stands for every entry. SymPy sides must
-        have a difference that simplifies to zero; truth values and integers must be equal.
+        The two sides, of equal shape; a scalar `want` stands for every entry. SymPy sides, also
+        matrices of symbolic size, must have a difference that simplifies to zero; truth values and
+        integers must be equal.
     tol : float, optional
         Positive bound on the largest absolute difference, smaller than the largest ``|want|``
         unless that is 0. Required for floats; with it, SymPy numbers are compared as floats.
@@ -112,7 +75,7 @@ def claim(text: str, got: Any, want: Any = True, tol: float | None = None) -> Cl
     --------
     >>> x = sp.Symbol("x")
     >>> claim("a binomial formula", (x - 1) * (x + 1), x**2 - 1)
-    ✓ a binomial formula                                    exactly
+    ✓ a binomial formula                                    proved
     """
     result = _claimed(text, got, want, tol)
     if tol is not None and 0 < (size := float(np.abs(_array(want)).max())) <= tol:
@@ -155,31 +118,37 @@ def refuted(text: str, got: Any, want: Any = True, margin: float | None = None) 
     Examples
     --------
     >>> refuted("the mean of inverses is the inverse of the mean", 0.75, 2 / 3, margin=0.05)
-    ✓ the mean of inverses is the inverse of the mean       refuted: |error| 0.083 ≥ 0.05
+    ✗ the mean of inverses is the inverse of the mean       false: |error| 0.083 ≥ 0.05
     """
     if margin is None and _symbolic(got, want):
         return _settle(
-            Claim(text, "refuted", None, None, _differs(_difference(got, want))), got, want
+            Claim(text, "refuted", "proved", None, None, _differs(_difference(got, want))),
+            got,
+            want,
         )
     if margin is None and _exact(got, want):
-        return _settle(Claim(text, "refuted", None, None, not _equal(got, want)), got, want)
+        return _settle(
+            Claim(text, "refuted", "checked", None, None, not _equal(got, want)), got, want
+        )
     bound = _positive(margin, "margin", "refuted(…, margin=0.1)")
     error = _compare(got, want)
     ok = error is not None and error >= bound
-    return _settle(Claim(text, "refuted", error, bound, ok), got, want)
+    return _settle(Claim(text, "refuted", "numerical", error, bound, ok), got, want)
 
 
 def _claimed(text: str, got: Any, want: Any, tol: float | None) -> Claim:
     if tol is None and _symbolic(got, want):
-        return Claim(text, "claim", None, None, is_zero(_difference(got, want)))
+        return Claim(text, "claim", "proved", None, None, is_zero(_difference(got, want)))
     if tol is None and _exact(got, want):
-        return Claim(text, "claim", None, None, _equal(got, want))
+        return Claim(text, "claim", "checked", None, None, _equal(got, want))
     bound = _positive(tol, "tol", "claim(…, tol=1e-8)")
     error = _compare(got, want)
-    return Claim(text, "claim", error, bound, error is not None and error < bound)
+    return Claim(text, "claim", "numerical", error, bound, error is not None and error < bound)
 
 
 def _filled(got: Any, want: Any, tol: float | None) -> Any:
+    if tol is None and is_symbolic_size(got):
+        return sp.ZeroMatrix(*got.shape) if want == 0 else want
     if tol is None and _symbolic(got, want):
         alone = isinstance(got, sp.MatrixBase) and not isinstance(want, sp.MatrixBase)
         return want * sp.ones(*got.shape) if alone else sp.sympify(want)
@@ -200,16 +169,20 @@ def _append(path: str, record: dict[str, Any]) -> None:
 
 
 def _settle(result: Claim, got: Any, want: Any) -> Claim:
-    """Record a claim, then return it or raise."""
+    """Record a claim and show it, then return it, or raise."""
+    shown = formula(got, want, result.kind) if result.how == "proved" else ""
+    result = replace(result, latex=shown, number=next(_numbers))
     if path := os.environ.get("DSBO_CLAIMS"):
         _append(path, vars(result))
+    if result.ok:
+        result.show()
     if result.ok or os.environ.get("DSBO_CLAIMS_GO_ON"):
         return result
     if result.error is None:
         verb = "differs from" if result.kind == "claim" else "does not clearly differ from"
         if result.tol is not None:
             verb = "is not finite, or not against"
-        raise ClaimError(f"✗ {result.text}: got {_short(got)} {verb} want {_short(want)}")
+        raise ClaimError(f"failed: {result.text}: got {_short(got)} {verb} want {_short(want)}")
     raise ClaimError(f"{result}; got {_short(got)}, want {_short(want)}")
 
 
@@ -224,6 +197,8 @@ def _symbolic(*sides: Any) -> bool:
 
 
 def _difference(got: Any, want: Any) -> Any:
+    if is_symbolic_size(got) and (want == 0 or is_symbolic_size(want)):
+        return sp.expand(got if want == 0 else got - want)
     shapes = [getattr(side, "shape", ()) for side in (got, want)]
     if shapes[1] == () and shapes[0] != () and isinstance(got, sp.MatrixBase):
         want = want * sp.ones(*got.shape)
@@ -233,6 +208,8 @@ def _difference(got: Any, want: Any) -> Any:
 
 
 def _differs(difference: Any) -> bool:
+    if is_symbolic_size(difference):
+        difference = 0 if is_zero(difference) else with_numbers(difference)
     entries = list(difference) if isinstance(difference, sp.MatrixBase) else [difference]
     sizes = [abs(v) for e in entries if not is_zero(e) and (v := at_random(e)) is not None]
     return any(size > NONZERO for size in sizes)

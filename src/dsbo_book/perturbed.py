@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from dsbo_book.symbolic import is_zero
+from dsbo_book.symbolic import is_symbolic_size, is_zero
 
 __all__ = ["outcomes", "ways"]
 
@@ -74,6 +74,9 @@ def ways(want: Any) -> dict[str, Any]:
         found = {"sign": np.asarray(-want), "factor 1.5": np.asarray(1.5 * want)}
     else:
         found = {"sign": -want, "factor 1.5": want * sp.Rational(3, 2)}
+    if is_symbolic_size(want):
+        more = sp.OneMatrix(*want.shape) if want.is_ZeroMatrix else want
+        return found | {"one index": want + more}
     shape: tuple[int, ...] = getattr(want, "shape", ())
     if len(shape) > 1 and shape[-1] == shape[-2] > 1:
         found["transposed"] = want.T if isinstance(want, sp.MatrixBase) else want.swapaxes(-1, -2)

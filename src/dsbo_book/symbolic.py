@@ -14,7 +14,14 @@ from typing import Any
 
 import sympy as sp
 
-__all__ = ["at_random", "circulant_eigenvalue", "is_zero", "torus_eigenvalue"]
+__all__ = [
+    "at_random",
+    "circulant_eigenvalue",
+    "is_symbolic_size",
+    "is_zero",
+    "torus_eigenvalue",
+    "with_numbers",
+]
 
 NONZERO = 1e-9
 POINTS = 6
@@ -47,7 +54,7 @@ def is_zero(expr: Any) -> bool:
     """
     if isinstance(expr, sp.MatrixBase):
         return all(is_zero(entry) for entry in expr)
-    if isinstance(expr, sp.MatrixExpr):
+    if is_symbolic_size(expr):
         return bool(expr.is_ZeroMatrix or sp.simplify(expr.doit()).is_ZeroMatrix)
     expr = sp.sympify(expr)
     if expr == 0:
@@ -84,6 +91,38 @@ def at_random(expr: Any, seed: int = 0) -> complex | None:
         return complex(sp.N(expr.subs({s: _value(s, draw) for s in symbols}).doit(), 30))
     except (TypeError, ValueError):
         return None
+
+
+def is_symbolic_size(expr: Any) -> bool:
+    """Say whether this is a matrix without entries of its own, as one of n rows.
+
+    Examples
+    --------
+    >>> is_symbolic_size(sp.Identity(2)), is_symbolic_size(sp.eye(2))
+    (True, False)
+    """
+    return isinstance(expr, sp.MatrixExpr) and not isinstance(expr, sp.MatrixBase)
+
+
+def with_numbers(expr: sp.MatrixExpr) -> sp.Matrix:
+    """Return a matrix of symbolic size with sizes from 2 on, and random numbers as its matrices.
+
+    Examples
+    --------
+    >>> n = sp.Symbol("n", integer=True, positive=True)
+    >>> with_numbers(sp.MatrixSymbol("A", n, n) - sp.MatrixSymbol("A", n, n).T).shape
+    (2, 2)
+    """
+    draw = random.Random(0)
+    sizes = sorted(
+        {s for M in expr.atoms(sp.MatrixSymbol) for s in M.shape if s.is_Symbol}, key=str
+    )
+    expr = expr.subs({size: k for k, size in enumerate(sizes, start=2)})
+    numbers = {
+        M: sp.ImmutableMatrix(*M.shape, lambda *_: sp.Rational(draw.randint(-99, 99), 10))
+        for M in sorted(expr.atoms(sp.MatrixSymbol), key=str)
+    }
+    return sp.Matrix(expr.subs(numbers).doit())
 
 
 def circulant_eigenvalue(weights: Mapping[int, Any], N: Any, k: Any) -> Any:
