@@ -59,6 +59,19 @@ def test_a_page_imports_what_comes_with_the_package_alone(path: Path) -> None:
     assert not {top for top in tops if ON_PYPI.get(top, top) not in known}
 
 
+def test_every_claim_is_a_whole_sentence() -> None:
+    cells = [cell.source for path in NOTEBOOKS for cell in read(path).cells]
+    trees = [ast.parse(c) for c in cells if re.search(r"^ *(claim|refuted)\(", c, re.MULTILINE)]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    texts = [
+        ast.unparse(call.args[0]).removeprefix("f").strip("'\"")
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id in {"claim", "refuted"}
+    ]
+    assert len(texts) > 800
+    assert [text for text in texts if text.startswith("…")] == []
+
+
 @pytest.mark.notebook
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
