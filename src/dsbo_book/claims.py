@@ -34,7 +34,7 @@ from dsbo_book.symbolic import (
     with_numbers,
 )
 
-__all__ = ["Claim", "ClaimError", "claim", "refuted"]
+__all__ = ["ClaimError", "claim", "refuted"]
 
 
 _numbers = itertools.count(1)
