@@ -122,6 +122,13 @@ def book(session: nox.Session) -> None:
     )
 
 
+@nox.session(default=False)
+def reading(session: nox.Session) -> None:
+    """Count what a reader meets on each page, and hold it to its limits."""
+    install(session, "jupytext", "pyyaml")
+    session.run("python", "bench/reading.py")
+
+
 @nox.session(default=False, requires=["book"])
 def browser(session: nox.Session) -> None:
     """Open every built page in headless Chromium: math, links out, layout, accessibility."""

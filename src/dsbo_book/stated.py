@@ -17,8 +17,8 @@ import sympy as sp
 __all__ = ["Claim", "formula"]
 
 WIDTH = 52
-WIDEST = 84
-"""Characters of a formula that fit a line, and of both sides where they do."""
+WIDEST = 64
+"""Characters of a formula that fit a line."""
 
 
 @dataclass(frozen=True, repr=False)
