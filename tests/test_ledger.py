@@ -148,11 +148,6 @@ def test_an_ill_formed_entry_is_reported_and_left_out(book, change, said):
     assert "entry 1" in message
 
 
-def test_the_row_of_a_claim_is_found_by_its_text(book):
-    found = records_of(book)["sums"]
-    assert ledger.row_id("sums", found, "1 + 1 = 3") == "claim-sums-2"
-
-
 def test_the_ledger_of_the_book_is_well_formed_and_names_executed_pages():
     entries, wrong = ledger.load_ledger(BOOK / "ledger.yml")
     assert not wrong

@@ -124,11 +124,6 @@ def unsupported(entry: Entry, records: Mapping[str, Sequence[Claim]]) -> list[st
     return wrong
 
 
-def row_id(page: str, records: Sequence[Claim], text: str) -> str:
-    """Return the name of the row in which the table of a page shows a claim."""
-    return f"claim-{page}-{next(r.number for r in records if r.text == text)}"
-
-
 def counted(number: int, noun: str) -> str:
     """Return a number and its noun, the noun in the plural but for one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

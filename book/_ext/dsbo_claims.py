@@ -1,4 +1,4 @@
-"""Directives for the page of claims, which is made of what the executed pages recorded.
+"""Directives for the pages of claims, which are made of what the executed pages recorded.
 
 ``{ledger}`` sets each statement of the papers beside the recorded claim that ``book/ledger.yml``
 names for it; ``{recorded-claims}`` lists the claims of every page.
@@ -20,7 +20,6 @@ from claims_ledger import (
     executed_pages,
     load_ledger,
     load_records,
-    row_id,
     unsupported,
 )
 from docutils import nodes
@@ -57,13 +56,17 @@ class FromRecords(SphinxDirective):
         """Log a warning at this place; ``-W`` makes it an error."""
         LOG.warning(message, location=self.get_location(), type="dsbo", subtype="claims")
 
-    def link(self, page: str, text: str = "") -> nodes.Node:
-        """Return a link to a page, with its title unless told otherwise."""
-        shown = nodes.inline("", text)
+    def link(self, page: str) -> nodes.Node:
+        """Return a link to a page, with its title."""
         return addnodes.pending_xref(
-            "", shown, reftype="doc", refdomain="std", reftarget=f"/{page}",
-            refexplicit=bool(text), refwarn=True, refdoc=self.env.docname,
+            "", nodes.inline(), reftype="doc", refdomain="std", reftarget=f"/{page}",
+            refexplicit=False, refwarn=True, refdoc=self.env.docname,
         )  # fmt: skip
+
+    def link_to_box(self, page: str, claim: Claim, text: str) -> nodes.Node:
+        """Return a link to the box of a claim on its page."""
+        place = self.env.app.builder.get_relative_uri(self.env.docname, page)
+        return nodes.reference("", text, refuri=f"{place}#claim-{claim.number}")
 
     def parsed(self, markdown: str) -> list[nodes.Node]:
         """Return the nodes of a text of the page's own markup."""
@@ -80,17 +83,16 @@ def plain(text: str) -> list[nodes.Node]:
 def table(
     widths: Sequence[int],
     heads: Sequence[str],
-    rows: Iterable[tuple[str, Sequence[Sequence[nodes.Node]]]],
+    rows: Iterable[Sequence[Sequence[nodes.Node]]],
 ) -> nodes.table:
-    """Return a table from names of rows and the nodes of their cells."""
+    """Return a table from the nodes of its cells, row by row."""
 
-    def row(name: str, cells: Iterable[Sequence[nodes.Node]]) -> nodes.row:
-        entries = [nodes.entry("", *cell) for cell in cells]
-        return nodes.row("", *entries, ids=[name] if name else [])
+    def row(cells: Iterable[Sequence[nodes.Node]]) -> nodes.row:
+        return nodes.row("", *(nodes.entry("", *cell) for cell in cells))
 
     columns = [nodes.colspec(colwidth=width) for width in widths]
-    head = nodes.thead("", row("", map(plain, heads)))
-    body = nodes.tbody("", *(row(name, cells) for name, cells in rows))
+    head = nodes.thead("", row(map(plain, heads)))
+    body = nodes.tbody("", *map(row, rows))
     group = nodes.tgroup("", *columns, head, body, cols=len(widths))
     return nodes.table("", group, classes=["claims"])
 
@@ -122,19 +124,18 @@ class RecordedClaims(FromRecords):
         counts = counted(len(records) - refuted, "claim"), counted(refuted, "refutation")
         summary = nodes.paragraph("", "", self.link(page))
         summary += nodes.Text(f": {', '.join(counts)}.")
-        rows = [
-            (f"claim-{page}-{r.number}", [self.linked(page, r), self.stated(r), plain(r.badge)])
-            for r in records
+        rows = []
+        for r in records:
+            number = nodes.paragraph("", "", self.link_to_box(page, r, str(r.number)))
+            rows.append([[number], self.stated(r), plain(r.badge)])
+        # Folded: all together are longer than anybody reads.
+        shown = [
+            nodes.raw("", "<details><summary>Show them</summary>", format="html"),
+            table((6, 66, 28), ("", "claim", "how it was checked"), rows),
+            nodes.raw("", "</details>", format="html"),
         ]
-        shown = table((6, 66, 28), ("", "claim", "how it was checked"), rows)
         name = nodes.make_id(f"claims of {page}")
-        return nodes.section("", nodes.title("", title), summary, shown, ids=[name], names=[name])
-
-    def linked(self, page: str, claim: Claim) -> list[nodes.Node]:
-        """Return its number as a link to the box on its page."""
-        place = self.env.app.builder.get_relative_uri(self.env.docname, page)
-        uri = f"{place}#claim-{claim.number}"
-        return [nodes.paragraph("", "", nodes.reference("", str(claim.number), refuri=uri))]
+        return nodes.section("", nodes.title("", title), summary, *shown, ids=[name], names=[name])
 
     def stated(self, claim: Claim) -> list[nodes.Node]:
         """Return the statement, with its formula if it has one."""
@@ -164,15 +165,7 @@ class Ledger(FromRecords):
         told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
         heads = ("place", "statement", "verdict", "shown by, or why not")
         rows = [
-            (
-                "",
-                [
-                    plain(e.place),
-                    self.parsed(e.statement),
-                    plain(e.verdict),
-                    self.shown(e, records),
-                ],
-            )
+            [plain(e.place), self.parsed(e.statement), plain(e.verdict), self.shown(e, records)]
             for e in own
         ]
         shown = table((16, 44, 12, 28), heads, rows)
@@ -181,15 +174,15 @@ class Ledger(FromRecords):
         return nodes.section("", title, *plain(f"{told}."), shown, ids=[name], names=[name])
 
     def shown(self, entry: Entry, records: Records) -> list[nodes.Node]:
-        """Return links to the page and to the rows of its claims, or why there are none."""
+        """Return links to the page and to the boxes of its claims, or why there are none."""
         if entry.verdict == UNCHECKED:
             return self.parsed(entry.why)
         found = nodes.paragraph("", "", self.link(entry.page))
         for text in entry.claims:
             found += nodes.Text("; " if text != entry.claims[0] else ": ")
-            if any(r.text == text for r in records.get(entry.page, [])):
-                target = row_id(entry.page, records[entry.page], text)
-                found += nodes.reference("", text, refid=target, internal=True)
+            named = [r for r in records.get(entry.page, []) if r.text == text]
+            if named:
+                found += self.link_to_box(entry.page, named[0], text)
             else:
                 found += nodes.Text(f"{text} (not recorded)")
         return [found]
