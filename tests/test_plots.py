@@ -85,3 +85,27 @@ def test_runs_of_ones_own_by_different_methods_are_different_curves():
     plt.close("all")
     with pytest.raises(ValueError, match="rows at different steps"):
         plots.stacked([made("SOBA", 1, 0), made("SOBA", 1, 1, (0, 3, 6))], "step", "loss")
+
+
+SEEN = {
+    "all colours": np.eye(3),
+    "no red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "no green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+}
+"""What of linear red, green and blue is seen (Machado, Oliveira and Fernandes 2009)."""
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_every_method_has_a_colour_of_its_own_whatever_its_reader_sees(seen):
+    colours = sorted({*plots.METHOD_COLOUR.values()})
+    twins = {("SPARKLE", "SPARKLE-ED"), ("DSGD", "unweighted")}  # two names of one method
+    assert len(colours) == len(plots.METHOD_COLOUR) - len(twins)
+    rgb = np.array([mpl.colors.to_rgb(colour) for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    ratio = np.clip(linear @ np.transpose(SEEN[seen]), 0, 1) @ TO_XYZ.T / TO_XYZ.sum(1)
+    cubes = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    x, y, z = cubes.T
+    lab = np.stack([116 * y, 500 * (x - y), 200 * (y - z)], axis=1)
+    apart = np.linalg.norm(lab[:, None] - lab, axis=-1) + 1e3 * np.eye(len(lab))
+    assert apart.min() > 10

@@ -16,17 +16,17 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from dsbo.algorithms import ALGORITHMS, SPARKLE
+from dsbo.algorithms import ALGORITHMS, SPARKLE, SingleLevelDSGD
 from dsbo.trace import Trace
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
+# All apart, also for readers who see no red or no green.
 METHOD_COLOUR = {
     **{method.title: method.colour for method in ALGORITHMS},
-    "D-SOBA-FO": "#56B4E9",
+    "D-SOBA-FO": "#60B4FC",
     "SPARKLE-ED": SPARKLE.colour,
-    "SPARKLE-GT": "#D55E00",
-    "unweighted": "#E69F00",
-    "clean only": "#009E73",
+    "SPARKLE-GT": "#54C0A8",
+    "unweighted": SingleLevelDSGD.colour,
+    "clean only": "#602424",
 }
 GRAPH_STYLE: dict[str, Any] = {
     "complete": "-",

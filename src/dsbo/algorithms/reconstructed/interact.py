@@ -44,7 +44,7 @@ class INTERACT(GTSGD):
 
     title: ClassVar[str] = "INTERACT"
     source: ClassVar[str] = "Liu et al. 2022"
-    colour: ClassVar[str] = "#0072B2"
+    colour: ClassVar[str] = "#1884FC"
     cost: ClassVar[Cost] = Cost("2*d", hvps="chain")
 
 
@@ -69,7 +69,7 @@ class SVRINTERACT(DIAMOND):
     roles: ClassVar[dict[str, str]] = Momenta.roles
     title: ClassVar[str] = "SVR-INTERACT"
     source: ClassVar[str] = "Liu et al. 2022"
-    colour: ClassVar[str] = "#56B4E9"
+    colour: ClassVar[str] = "#0C0CC0"
     cost: ClassVar[Cost] = Cost("2*d", "1", "3 - 2/q", "3 - 2/q", "3 - 2/q", "(3 - 2/q)*chain")
 
     def __post_init__(self) -> None:

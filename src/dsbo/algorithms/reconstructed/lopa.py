@@ -53,7 +53,7 @@ class LOPA(Algorithm):
     State: ClassVar[type[TrackedAverage]] = TrackedAverage
     title: ClassVar[str] = "LoPA"
     source: ClassVar[str] = "Niu et al. 2025"
-    colour: ClassVar[str] = "#E69F00"
+    colour: ClassVar[str] = "#A84824"
     cost: ClassVar[Cost] = Cost("d")
     shared_lower: ClassVar[bool] = False
     projectable: ClassVar[bool] = True
@@ -79,6 +79,6 @@ class LOPAGT(LOPA):
 
     title: ClassVar[str] = "LoPA-GT"
     source: ClassVar[str] = "Niu et al. 2025"
-    colour: ClassVar[str] = "#009E73"
+    colour: ClassVar[str] = "#308484"
     cost: ClassVar[Cost] = Cost("2*d")
     tracking: ClassVar[bool] = True
