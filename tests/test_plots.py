@@ -5,8 +5,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from dsbo import DSOBA, Trace
-from dsbo_book import plots
+from dsbo import DSOBA, Trace, graphs, mixing
+from dsbo_book import plots, schematics
 
 mpl.use("agg")
 
@@ -109,3 +109,15 @@ def test_every_method_has_a_colour_of_its_own_whatever_its_reader_sees(seen):
     lab = np.stack([116 * y, 500 * (x - y), 200 * (y - z)], axis=1)
     apart = np.linalg.norm(lab[:, None] - lab, axis=-1) + 1e3 * np.eye(len(lab))
     assert apart.min() > 10
+
+
+def test_the_drawings_name_both_agents_and_every_weight():
+    fig = schematics.iteration(["draw $x_#$", "step"], "$x$", ["average"])
+    told = [text.get_text() for text in fig.axes[0].texts]
+    assert {"draw $x_i$", "draw $x_j$", "$x$"} <= {*told}
+    assert told.count("average") == 2
+    fig, ax = plt.subplots()
+    schematics.weights(mixing.metropolis(graphs.star(4)), ax)
+    told = [text.get_text() for text in ax.texts]
+    assert (told.count("0.25"), told.count("0.75")) == (4, 3)
+    assert schematics.levels().axes
