@@ -24,6 +24,7 @@ METHOD_COLOUR = {
     **{method.title: method.colour for method in ALGORITHMS},
     "D-SOBA-FO": "#60B4FC",
     "SPARKLE-ED": SPARKLE.colour,
+    "SPARKLE-EXTRA": "#A8A848",
     "SPARKLE-GT": "#54C0A8",
     "unweighted": SingleLevelDSGD.colour,
     "clean only": "#602424",
