@@ -125,7 +125,7 @@ def book(session: nox.Session) -> None:
 @nox.session(default=False)
 def reading(session: nox.Session) -> None:
     """Count what a reader meets on each page, and hold it to its limits."""
-    install(session, "jupytext", "pyyaml")
+    install(session, "jupytext")
     session.run("python", "bench/reading.py")
 
 

@@ -72,6 +72,14 @@ def test_every_claim_is_a_whole_sentence() -> None:
     assert [text for text in texts if text.startswith("…")] == []
 
 
+def test_no_cell_with_a_figure_claims_something() -> None:
+    # A claim shows itself, and every output of the cell would get the name of the figure.
+    cells = [cell for path in NOTEBOOKS for cell in read(path).cells]
+    figures = [c.source for c in cells if "figure" in c.metadata.get("mystnb", {})]
+    assert len(figures) > 50
+    assert [c for c in figures if re.search(r"^ *(claim|refuted)\(", c, re.MULTILINE)] == []
+
+
 @pytest.mark.notebook
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
