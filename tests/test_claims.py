@@ -3,11 +3,14 @@ import json
 import time
 from functools import partial
 from multiprocessing.pool import ThreadPool
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import sympy as sp
 import torch
+from IPython import get_ipython
+from IPython.core.formatters import DisplayFormatter
 
 from dsbo_book import perturbed
 from dsbo_book.claims import Claim, ClaimError, claim, refuted
@@ -282,6 +285,10 @@ def test_claims_made_side_by_side_keep_their_lines(book):
 def test_a_glued_value_is_found_by_the_books_build_and_shown_by_no_cell(monkeypatch):
     published = []
     monkeypatch.setattr("IPython.display.display", lambda *a, **k: published.append((a, k)))
+    glue("third", 1 / 3)
+    assert (published, get_ipython()) == ([], None), "it must not start a shell, which shows claims"
+    shell = SimpleNamespace(display_formatter=DisplayFormatter())
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     glue("third", 1 / 3)
     (((output,), told),) = published
     assert told["metadata"]["scrapbook"]["name"] == "third"

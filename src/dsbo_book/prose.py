@@ -12,7 +12,7 @@ def glue(name: str, value: Any) -> None:
     """Let the prose of a page show a value of its run, as ``{glue:text}`name```.
 
     The cell itself shows nothing. The form is that of scrapbook, which MyST-NB reads, but a page
-    that runs elsewhere needs neither.
+    that runs elsewhere needs neither, and outside of a notebook nothing happens.
 
     Parameters
     ----------
@@ -21,9 +21,11 @@ def glue(name: str, value: Any) -> None:
     value : object
         What the prose shows, as a notebook would.
     """
-    from IPython.core.formatters import format_display_data  # wherever a notebook runs
+    from IPython import get_ipython  # wherever a notebook runs
     from IPython.display import display
 
-    shown, _ = format_display_data(value)
+    if (shell := get_ipython()) is None:
+        return
+    shown, _ = shell.display_formatter.format(value)
     told = {"scrapbook": {"name": name, "mime_prefix": UNSEEN}}
     display({UNSEEN + kind: text for kind, text in shown.items()}, raw=True, metadata=told)
