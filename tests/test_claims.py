@@ -194,6 +194,9 @@ def test_a_symbolic_claim_shows_both_sides():
     assert claim("on two lines", long + (x + 1) ** 2, long + x**2 + 2 * x + 1).latex.count("&") == 2
     longer = sum(sp.Symbol(f"a{i}") ** i for i in range(1, 60))
     assert claim("too long", longer, longer).latex == ""
+    ones = r"\left[\begin{matrix}1\\1\end{matrix}\right]"
+    assert claim("every entry", sp.Matrix([x, x]) / x, 1).latex == ones
+    assert refuted("of one name", x, sp.Symbol("x", real=True)).latex == ""
 
 
 def test_matrices_of_any_size_are_proved_and_refuted_by_numbers():
@@ -209,6 +212,75 @@ def test_matrices_of_any_size_are_proved_and_refuted_by_numbers():
         refuted("the same", A * (A.I * v), v)
     with pytest.raises(ValueError, match="got has shape"):
         claim("no matrix", A * v, 1)
+
+
+n, p = sp.symbols("n p", integer=True, positive=True)
+A, X = sp.MatrixSymbol("A", n, n), sp.MatrixSymbol("X", n, p)
+M, K = sp.MatrixSymbol("M", n + 1, 2 * n + 2), sp.MatrixSymbol("K", n + 1, 2 * (n + 1))
+D = sp.MatrixSymbol("D", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("got", "want"),
+    [
+        (sp.Identity(n), 0),
+        (n * sp.Identity(n), 2 * sp.Identity(n)),
+        (X * (X.T * X).I * X.T, sp.Identity(n)),
+        (M, K),
+        (D, sp.Matrix(2, 2, [x, 0, 0, x])),
+        (A[0, 1], A[1, 0]),
+        (sp.Trace(A * A), sp.Trace(A) ** 2),
+        (sp.Determinant(A + A.T), 2 * sp.Determinant(A)),
+    ],
+)
+def test_a_false_statement_about_matrices_is_refuted_and_not_proved(got, want):
+    assert refuted("other matrices", got, want).ok
+    with pytest.raises(ClaimError):
+        claim("the same matrices", got, want)
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "said"),
+    [
+        (sp.ZeroMatrix(n, p), sp.ZeroMatrix(p, n), "got has shape"),
+        (sp.Identity(n), sp.Identity(p), "got has shape"),
+        (sp.Matrix([1, 2]), [1, 2], "got has shape"),
+        (sp.zeros(0, 2), sp.zeros(0, 2), "nothing to compare"),
+        (sp.ZeroMatrix(0, 0), 0, "nothing to compare"),
+        (A - A, False, "is not compared with want False"),
+        (x, True, "is not compared with want True"),
+        (sp.Eq(x, y, evaluate=False), True, "is not compared with want True"),
+    ],
+)
+@pytest.mark.parametrize("state", [claim, refuted])
+def test_symbolic_sides_that_do_not_go_together_are_faulty(state, got, want, said):
+    with pytest.raises(ValueError, match=said):
+        state("faulty", got, want)
+
+
+def test_symbols_have_no_tolerance_but_matrices_of_numbers_may():
+    for side in (x, A, D, sp.Matrix([x])):
+        with pytest.raises(ValueError, match="need neither"):
+            claim("close", side, 1, tol=0.1)
+    assert claim("close", sp.Identity(2), np.eye(2), tol=1e-9).how == "numerical"
+    assert claim("the same", sp.Identity(2), np.eye(2, dtype=int)).how == "proved"
+
+
+def test_an_error_beyond_all_floats_is_recorded(book):
+    assert refuted("far apart", 1e308, -1e308, margin=1.0).error == np.finfo(float).max
+    assert len(records(book)) == 1
+
+
+def test_a_notebook_shows_a_claim_wherever_it_stands_and_a_handmade_one_at_the_end(monkeypatch):
+    published = []
+    monkeypatch.setattr("IPython.get_ipython", lambda: "a shell")
+    monkeypatch.setattr("IPython.display.display", lambda box, **_: published.append(box))
+    stated = claim("1 < 2", True)
+    assert published == [{"text/plain": repr(stated), "text/html": stated._repr_html_()}]
+    stated._ipython_display_()
+    assert len(published) == 1
+    Claim("by hand", "claim", "checked", None, None, True)._ipython_display_()
+    assert len(published) == 2
 
 
 def test_claims_are_numbered_in_their_order_and_shown_once(capsys, monkeypatch):
@@ -255,6 +327,8 @@ SIDES = [
     (sp.Matrix([x, y]), sp.Matrix([x, y]), None, {"one index": "caught"}),
     (sp.MatrixSymbol("A", 2, 2), sp.MatrixSymbol("A", 2, 2), None, {"one index": "caught"}),
     (sp.ZeroMatrix(2, 2), 0, None, ZERO | {"one index": "caught"}),
+    (sp.Matrix([[1, 2], [0, 1]]), np.array([[1, 2], [0, 1]]), None, {"transposed": "caught"}),
+    (sp.Identity(2), sp.eye(2), None, {"transposed": "unchanged", "one index": "caught"}),
     (sp.Matrix([0, 0]), 0, None, {"sign": "unchanged", "one index": "caught"}),
     (sp.Function("g")(x) * 2, sp.Function("g")(x) * 2, None, {"factor 1.5": "caught"}),
 ]  # fmt: skip

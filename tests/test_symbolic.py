@@ -3,7 +3,7 @@ import pytest
 import sympy as sp
 
 from dsbo import graphs, mixing
-from dsbo_book.symbolic import at_random, circulant_eigenvalue, is_zero
+from dsbo_book.symbolic import at_random, circulant_eigenvalue, is_nonzero, is_zero
 
 x, y = sp.symbols("x y")
 N, k = sp.symbols("N k", integer=True, positive=True)
@@ -44,6 +44,17 @@ def test_what_vanishes_is_seen_to(expr):
 @pytest.mark.parametrize("expr", NOT_ZERO, ids=str)
 def test_what_does_not_vanish_is_not_said_to(expr):
     assert not is_zero(expr)
+
+
+@pytest.mark.parametrize("expr", [*ZERO, sp.nan, sp.oo, sp.zoo, sp.Function("f")(x)], ids=str)
+def test_what_vanishes_or_has_no_number_is_not_said_to_differ_from_zero(expr):
+    assert not is_nonzero(expr)
+
+
+def test_a_step_that_sympy_cannot_do_shows_nothing():
+    A, B = sp.MatrixSymbol("A", N, N), sp.MatrixSymbol("B", N, N)
+    assert not is_zero(sp.Trace(A * B) - sp.Trace(B * A))
+    assert not is_zero(sp.Interval(0, 1))
 
 
 def test_random_points_fit_the_assumptions():

@@ -22,17 +22,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 import torch
+from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom
 
 from dsbo_book import perturbed
 from dsbo_book.stated import Claim, formula
-from dsbo_book.symbolic import (
-    NONZERO,
-    at_random,
-    is_symbolic_size,
-    is_zero,
-    with_numbers,
-)
+from dsbo_book.symbolic import is_nonzero, is_symbolic_size, is_zero
 
 __all__ = ["ClaimError", "claim", "refuted"]
 
@@ -122,7 +117,7 @@ def refuted(text: str, got: Any, want: Any = True, margin: float | None = None) 
     """
     if margin is None and _symbolic(got, want):
         return _settle(
-            Claim(text, "refuted", "proved", None, None, _differs(_difference(got, want))),
+            Claim(text, "refuted", "proved", None, None, is_nonzero(_difference(got, want))),
             got,
             want,
         )
@@ -147,11 +142,13 @@ def _claimed(text: str, got: Any, want: Any, tol: float | None) -> Claim:
 
 
 def _filled(got: Any, want: Any, tol: float | None) -> Any:
-    if tol is None and is_symbolic_size(got):
-        return sp.ZeroMatrix(*got.shape) if want == 0 else want
+    """Return the right side of a claim that holds in the shape of the left one."""
     if tol is None and _symbolic(got, want):
-        alone = isinstance(got, sp.MatrixBase) and not isinstance(want, sp.MatrixBase)
-        return want * sp.ones(*got.shape) if alone else sp.sympify(want)
+        if _shape(want):
+            return want if is_symbolic_size(want) else sp.Matrix(want)
+        if is_symbolic_size(got):
+            return sp.ZeroMatrix(*got.shape)
+        return want * sp.ones(*got.shape) if _shape(got) else sp.sympify(want)
     side = np.broadcast_to(_array(want), _array(got).shape)
     return np.array(side if tol is None else side * 1.0)
 
@@ -197,22 +194,25 @@ def _symbolic(*sides: Any) -> bool:
 
 
 def _difference(got: Any, want: Any) -> Any:
-    if is_symbolic_size(got) and (want == 0 or is_symbolic_size(want)):
-        return sp.expand(got if want == 0 else got - want)
-    shapes = [getattr(side, "shape", ()) for side in (got, want)]
-    if shapes[1] == () and shapes[0] != () and isinstance(got, sp.MatrixBase):
-        want = want * sp.ones(*got.shape)
-    elif shapes[0] != shapes[1]:
-        raise ValueError(f"got has shape {shapes[0]}, want {shapes[1]}; compare like with like")
-    return sp.Matrix(got) - sp.Matrix(want) if shapes[0] else sp.sympify(got) - sp.sympify(want)
+    truths = (bool, np.bool_, BooleanAtom, Relational)
+    if isinstance(got, truths) or isinstance(want, truths):
+        raise ValueError(f"got {_short(got)} is not compared with want {_short(want)}; give want=…")
+    shape, other = _shape(got), _shape(want)
+    if 0 in shape:
+        raise ValueError("there is nothing to compare: got is empty")
+    if other == () and is_symbolic_size(got) and want == 0:
+        return sp.expand(got)
+    if other == () and isinstance(got, sp.MatrixBase):
+        want = want * sp.ones(*shape)
+    elif [sp.expand(length) for length in shape] != [sp.expand(length) for length in other]:
+        raise ValueError(f"got has shape {shape}, want {other}; compare like with like")
+    if is_symbolic_size(got) and is_symbolic_size(want):
+        return sp.expand(got - want)
+    return sp.Matrix(got) - sp.Matrix(want) if shape else sp.sympify(got) - sp.sympify(want)
 
 
-def _differs(difference: Any) -> bool:
-    if is_symbolic_size(difference):
-        difference = 0 if is_zero(difference) else with_numbers(difference)
-    entries = list(difference) if isinstance(difference, sp.MatrixBase) else [difference]
-    sizes = [abs(v) for e in entries if not is_zero(e) and (v := at_random(e)) is not None]
-    return any(size > NONZERO for size in sizes)
+def _shape(side: Any) -> tuple[Any, ...]:
+    return np.shape(side) if isinstance(side, list) else tuple(getattr(side, "shape", ()))
 
 
 def _exact(got: Any, want: Any) -> bool:
@@ -240,7 +240,8 @@ def _compare(got: Any, want: Any) -> float | None:
         return None
     # Small types wrap around: 5 - 250 is 11 in eight bits without a sign.
     wide = np.clongdouble if "c" in a.dtype.kind + b.dtype.kind else np.longdouble
-    return float(np.abs(a.astype(wide) - b.astype(wide)).max())
+    largest = np.abs(a.astype(wide) - b.astype(wide)).max()
+    return float(min(largest, np.finfo(float).max))  # a record holds finite numbers
 
 
 def _array(side: Any) -> Any:
@@ -250,9 +251,11 @@ def _array(side: Any) -> Any:
         return side.resolve_conj().numpy()
     if isinstance(side, BooleanAtom):
         return np.asarray(bool(side))
-    if isinstance(side, sp.MatrixBase):
-        return np.array(sp.N(side, 20).tolist(), dtype=complex)
-    if isinstance(side, sp.Basic):
+    if isinstance(side, (sp.MatrixBase, sp.Basic)):
+        if side.free_symbols:
+            raise ValueError(f"{_short(side)} has symbols, which need neither tol nor margin")
+        if isinstance(side, (sp.MatrixBase, sp.MatrixExpr)):
+            return np.array(sp.N(sp.Matrix(side), 20).tolist(), dtype=complex)
         return np.asarray(complex(sp.N(side, 20)))
     array = np.asarray(side)
     if array.dtype.kind not in "biufc":

@@ -93,7 +93,9 @@ class Claim:
         )
 
     def _ipython_display_(self) -> None:
-        """Show nothing at the end of a cell: `show` has."""
+        """Show nothing at the end of a cell, unless it was made by hand: `claim` has shown it."""
+        if not self.number:
+            self.show()
 
     def show(self) -> None:
         """Display the box in a notebook, wherever in a cell the claim stands."""
@@ -114,9 +116,13 @@ def formula(got: Any, want: Any, kind: str) -> str:
     kind : {"claim", "refuted"}
         Whether they are equal or not.
     """
+    if isinstance(got, sp.MatrixBase) and not getattr(want, "shape", ()) and want != 0:
+        want = want * sp.ones(*got.shape)
     left, right = (sp.latex(sp.sympify(side)) for side in (got, want))
     sign = "=" if kind == "claim" else r"\neq"
     if left == right:
+        if kind == "refuted":
+            return ""
         return left if left != "0" and _width(left) <= WIDEST else ""
     if _width(left) + _width(right) <= WIDEST:
         return f"{left} {sign} {right}"

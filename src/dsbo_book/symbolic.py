@@ -17,6 +17,7 @@ import sympy as sp
 __all__ = [
     "at_random",
     "circulant_eigenvalue",
+    "is_nonzero",
     "is_symbolic_size",
     "is_zero",
     "torus_eigenvalue",
@@ -55,14 +56,44 @@ def is_zero(expr: Any) -> bool:
     if isinstance(expr, sp.MatrixBase):
         return all(is_zero(entry) for entry in expr)
     if is_symbolic_size(expr):
-        return bool(expr.is_ZeroMatrix or sp.simplify(expr.doit()).is_ZeroMatrix)
+        if expr.is_ZeroMatrix or is_nonzero(expr):
+            return bool(expr.is_ZeroMatrix)
+        return bool(sp.simplify(expr.doit()).is_ZeroMatrix)
     expr = sp.sympify(expr)
     if expr == 0:
         return True
     values = (at_random(expr, seed) for seed in range(POINTS))
     if any(value is not None and abs(value) > NONZERO for value in values):
         return False
-    return any(step(expr) == 0 for step in SIMPLIFICATIONS)
+    return any(_vanishes(step, expr) for step in SIMPLIFICATIONS)
+
+
+def is_nonzero(expr: Any) -> bool:
+    """Say whether a SymPy expression, or an entry of a matrix, is not zero at a random point.
+
+    Parameters
+    ----------
+    expr : sympy.Expr or sympy.Matrix
+        Also a matrix of symbolic size, which gets two sizes and random entries.
+
+    Returns
+    -------
+    bool
+        False also where it has no finite number.
+
+    Examples
+    --------
+    >>> n = sp.Symbol("n", integer=True, positive=True)
+    >>> is_nonzero(sp.Identity(n)), is_nonzero(n - n)
+    (True, False)
+    """
+    if is_symbolic_size(expr):
+        numbers = (with_numbers(expr, seed) for seed in range(2))
+        return any(is_nonzero(matrix) for matrix in numbers if matrix is not None)
+    if isinstance(expr, sp.MatrixBase):
+        return any(is_nonzero(entry) for entry in expr)
+    value = at_random(sp.sympify(expr))
+    return value is not None and NONZERO < abs(value) < float("inf")
 
 
 def at_random(expr: Any, seed: int = 0) -> complex | None:
@@ -71,7 +102,7 @@ def at_random(expr: Any, seed: int = 0) -> complex | None:
     Parameters
     ----------
     expr : sympy.Expr
-        Scalar expression.
+        Scalar expression; matrices in it, as in a trace, get sizes and entries.
     seed : int, optional
         Of the point.
 
@@ -86,6 +117,8 @@ def at_random(expr: Any, seed: int = 0) -> complex | None:
     True
     """
     draw = random.Random(seed)
+    if expr.has(sp.MatrixSymbol) and (expr := with_numbers(expr, seed)) is None:
+        return None
     symbols = sorted(expr.free_symbols, key=str)
     try:
         return complex(sp.N(expr.subs({s: _value(s, draw) for s in symbols}).doit(), 30))
@@ -104,25 +137,41 @@ def is_symbolic_size(expr: Any) -> bool:
     return isinstance(expr, sp.MatrixExpr) and not isinstance(expr, sp.MatrixBase)
 
 
-def with_numbers(expr: sp.MatrixExpr) -> sp.Matrix:
-    """Return a matrix of symbolic size with sizes from 2 on, and random numbers as its matrices.
+def with_numbers(expr: Any, seed: int = 0) -> Any:
+    """Return an expression with sizes from 2 on, and random real numbers as its matrices.
+
+    Parameters
+    ----------
+    expr : sympy.MatrixExpr or sympy.Expr
+        Of matrix symbols.
+    seed : int, optional
+        Of the entries; the sizes grow with their names for an even one and fall for an odd one,
+        so that every matrix is once tall and once wide.
+
+    Returns
+    -------
+    sympy.Matrix, sympy.Expr or None
+        None where there is no number, as for the inverse of a singular matrix.
 
     Examples
     --------
-    >>> n = sp.Symbol("n", integer=True, positive=True)
-    >>> with_numbers(sp.MatrixSymbol("A", n, n) - sp.MatrixSymbol("A", n, n).T).shape
-    (2, 2)
+    >>> n, p = sp.symbols("n p", integer=True, positive=True)
+    >>> [with_numbers(sp.MatrixSymbol("A", n, p), seed).shape for seed in (0, 1)]
+    [(2, 3), (4, 3)]
     """
-    draw = random.Random(0)
-    sizes = sorted(
-        {s for M in expr.atoms(sp.MatrixSymbol) for s in M.shape if s.is_Symbol}, key=str
-    )
-    expr = expr.subs({size: k for k, size in enumerate(sizes, start=2)})
+    draw = random.Random(seed)
+    lengths = {sp.sympify(k) for M in expr.atoms(sp.MatrixExpr) for k in M.shape}
+    sizes = sorted({s for k in lengths for s in k.free_symbols}, key=str, reverse=seed % 2 == 1)
+    expr = expr.subs({size: k for k, size in enumerate(sizes, start=2 + seed % 2)})
     numbers = {
         M: sp.ImmutableMatrix(*M.shape, lambda *_: sp.Rational(draw.randint(-99, 99), 10))
         for M in sorted(expr.atoms(sp.MatrixSymbol), key=str)
     }
-    return sp.Matrix(expr.subs(numbers).doit())
+    try:
+        expr = expr.subs(numbers).doit()
+        return sp.Matrix(expr) if isinstance(expr, sp.MatrixExpr) else expr
+    except (TypeError, ValueError):
+        return None
 
 
 def circulant_eigenvalue(weights: Mapping[int, Any], N: Any, k: Any) -> Any:
@@ -182,6 +231,13 @@ def torus_eigenvalue(a: Any, b: Any, i: Any, j: Any) -> Any:
     """
     shift = {1: sp.Integer(1), -1: sp.Integer(1)}
     return (1 + circulant_eigenvalue(shift, a, i) + circulant_eigenvalue(shift, b, j)) / 5
+
+
+def _vanishes(step: Callable[[Any], Any], expr: Any) -> bool:
+    try:
+        return bool(step(expr) == 0)
+    except (AttributeError, TypeError):  # a step that does not know traces, or sets
+        return False
 
 
 def _value(symbol: sp.Symbol, draw: random.Random) -> sp.Expr:
