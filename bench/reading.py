@@ -2,9 +2,9 @@
 
     nox -s reading
 
-Code that is folded or removed is not counted, nor are formulas and tables. A page fails that has
-more than `CELLS`, or fewer words a line than `WORDS`; so does the book if its median page has fewer
-than `MEDIAN`.
+Code that is folded or removed is not counted, nor are formulas, tables, comments and commands that
+are shown only. A page fails that has more than `CELLS`, or fewer words a line than `WORDS`; so does
+the book if its median page has fewer than `MEDIAN`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ CELLS, WORDS, MEDIAN = 25, 4.5, 7.0
 EXEMPT = {"errata"}
 """One item after another, each with its check."""
 UNSEEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
-FIGURE = re.compile(r"^ *name: fig-", re.MULTILINE)
+FIGURE = re.compile(r"^ *[`:]{3,}\{figure\}", re.MULTILINE)
 NO_PROSE = (
     re.compile(r"^(`{3,}|:{3,})\{(?!admonition|note|prf|tip).*?^\1 *$", re.MULTILINE | re.DOTALL),
+    re.compile(r"^(`{3,}|~{3,})[a-z]+ *$.*?^\1 *$|<!--.*?-->", re.MULTILINE | re.DOTALL),
     re.compile(r"^\$\$.*?^\$\$.*?$", re.MULTILINE | re.DOTALL),
     re.compile(
         r"\$[^$]+\$|`[^`]+`|\{[a-z:]+\}|^\|.*$|^[:`%(].*$|<[^>]+>|\]\([^)]*\)", re.MULTILINE
@@ -69,9 +70,10 @@ def read(text: str) -> Page:
     seen = [cell for cell in code if not UNSEEN & {*cell.metadata.get("tags", [])}]
     lines = sum(bool(line.strip()) for cell in seen for line in cell.source.splitlines())
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    plots = sum("figure" in cell.metadata.get("mystnb", {}) for cell in code)
+    figures = plots + len(FIGURE.findall(prose))
     for pattern in NO_PROSE:
         prose = pattern.sub(" ", prose)
-    figures = len(FIGURE.findall(text)) + text.count("```{figure}")
     return Page(len(seen), lines, len(WORD.findall(prose)), figures)
 
 

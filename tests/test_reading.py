@@ -28,6 +28,30 @@ b = 2
 ```{admonition} Also prose
 Three more words.
 ```
+
+```{figure} drawn.svg
+---
+name: fig-drawn
+---
+A caption.
+```
+
+```{code-cell} ipython3
+---
+tags: [hide-input]
+mystnb:
+  figure:
+    name: fig-made
+---
+plot()
+```
+
+```sh
+pip install something
+```
+
+<!-- not > seen
+by anybody -->
 """
 
 
@@ -43,7 +67,7 @@ def test_every_page_keeps_its_limits(reading):
 
 def test_what_is_folded_and_what_is_no_prose_is_not_counted(reading):
     found = reading.read(PAGE)
-    assert (found.cells, found.lines, found.figures) == (1, 2, 0)
+    assert (found.cells, found.lines, found.figures) == (1, 2, 2)
     assert found.words == 9  # Title Five words and are here Three more words
     assert found.a_line == 4.5
 
