@@ -26,6 +26,8 @@ ZERO = [
 NOT_ZERO = [
     x,
     sp.Float(1e-3),
+    sp.exp(-100),
+    sp.pi - sp.Rational(314159265358979323846264338327950288419, 10**38),
     sp.sqrt(x**2) - x,
     sp.cos(x) - 1 + x**2 / 2,
     sp.Matrix([0, x]),

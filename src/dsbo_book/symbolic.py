@@ -260,6 +260,6 @@ SIMPLIFICATIONS: tuple[Callable[[Any], Any], ...] = (
     sp.simplify,
     lambda e: sp.simplify(sp.expand(e, trig=True)),
     lambda e: sp.simplify(sp.expand(e.rewrite(sp.exp))),
-    lambda e: sp.radsimp(sp.nsimplify(e)),
+    lambda e: sp.radsimp(sp.sqrtdenest(e)),
     lambda e: sp.simplify(sp.powsimp(sp.expand_log(e))),
 )
