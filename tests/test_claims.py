@@ -249,6 +249,9 @@ def test_a_false_statement_about_matrices_is_refuted_and_not_proved(got, want):
         (sp.ZeroMatrix(0, 0), 0, "nothing to compare"),
         (A - A, False, "is not compared with want False"),
         (x, True, "is not compared with want True"),
+        (x / 3, x * (1 / 3), "floats are equal up to a bound"),
+        (sp.Matrix([0.1]), sp.Matrix([0.1]), "floats are equal up to a bound"),
+        (A / 4, 0.25 * A, "floats are equal up to a bound"),
         (sp.Eq(x, y, evaluate=False), True, "is not compared with want True"),
     ],
 )

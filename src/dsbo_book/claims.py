@@ -201,14 +201,16 @@ def _difference(got: Any, want: Any) -> Any:
     if 0 in shape:
         raise ValueError("there is nothing to compare: got is empty")
     if other == () and is_symbolic_size(got) and want == 0:
-        return sp.expand(got)
-    if other == () and isinstance(got, sp.MatrixBase):
+        want = sp.ZeroMatrix(*shape)
+    elif other == () and isinstance(got, sp.MatrixBase):
         want = want * sp.ones(*shape)
     elif [sp.expand(length) for length in shape] != [sp.expand(length) for length in other]:
         raise ValueError(f"got has shape {shape}, want {other}; compare like with like")
-    if is_symbolic_size(got) and is_symbolic_size(want):
-        return sp.expand(got - want)
-    return sp.Matrix(got) - sp.Matrix(want) if shape else sp.sympify(got) - sp.sympify(want)
+    if not (is_symbolic_size(got) and is_symbolic_size(want)):
+        got, want = map(sp.Matrix if shape else sp.sympify, (got, want))
+    if got.has(sp.Float) or want.has(sp.Float):
+        raise ValueError("floats are equal up to a bound; give tol=… or margin=…, or sp.Rational")
+    return sp.expand(got - want) if is_symbolic_size(got) else got - want
 
 
 def _shape(side: Any) -> tuple[Any, ...]:
