@@ -78,6 +78,12 @@ def test_a_page_that_recorded_nothing_is_missing_not_empty(book):
     assert records_of(book) == {"sums": []}
 
 
+def test_records_of_an_earlier_form_are_missing(book):
+    lines = [{k: v for k, v in record.items() if k != "how"} for record in (HELD, MISSED)]
+    (book / "_build/claims/sums.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert records_of(book) == {}
+
+
 def test_a_verdict_with_a_recorded_claim_stands(book):
     assert verdict(book) == []
     assert verdict(book, claim=["1 + 1 = 2", "1 + 1 = 3"]) == []

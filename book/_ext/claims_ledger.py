@@ -70,13 +70,14 @@ def executed_pages(book: Path) -> dict[str, str]:
 
 
 def load_records(folder: Path, pages: Iterable[str]) -> Records:
-    """Return what each page wrote; a page whose file is missing is left out."""
-    found = {}
+    """Return what each page wrote; one whose file is missing, or of another form, is left out."""
+    found, names = {}, Claim.__annotations__
     for page in pages:
         path = folder / f"{page}.jsonl"
         if path.is_file():
-            lines = (json.loads(line) for line in path.read_text("utf-8").splitlines())
-            found[page] = [Claim(**{k: o[k] for k in Claim.__annotations__}) for o in lines]
+            told = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+            if all(names.keys() <= each.keys() for each in told):
+                found[page] = [Claim(**{name: each[name] for name in names}) for each in told]
     return found
 
 
