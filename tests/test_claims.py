@@ -171,6 +171,8 @@ BOXES = [
     (Claim("a", "refuted", "checked", None, None, True), "✗ false, as it should be"),
     (Claim("a", "refuted", "numerical", 2.0, 1.0, True), "✗ false: |error| 2 ≥ 1"),
     (Claim("a", "claim", "numerical", 2.0, 1.0, False), "failed: numerical, |error| 2 ≥ 1"),
+    (Claim("a", "claim", "proved", None, None, False), "failed: not shown"),
+    (Claim("a", "refuted", "checked", None, None, False), "failed: not shown"),
 ]
 
 

@@ -63,6 +63,8 @@ class Claim:
     def evidence(self) -> str:
         """How the two sides compare, in a few characters."""
         if self.error is None or self.tol is None:
+            if not self.ok:
+                return "not shown"
             return self.how if self.kind == "claim" else "false, as it should be"
         if self.kind == "claim":
             return f"|error| {self.error:.2g} {'<' if self.ok else '≥'} {self.tol:.2g}"
