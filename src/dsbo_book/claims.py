@@ -93,8 +93,8 @@ def refuted(text: str, got: Any, want: Any = True, margin: float | None = None) 
     text : str
         The perturbed statement.
     got, want : float, array_like, torch.Tensor, sympy.Expr, sympy.Matrix, bool or int
-        As for `claim`. SymPy sides must have a difference that does not simplify to zero and is
-        not zero at a random point.
+        As for `claim`. SymPy sides must differ at a random point that fits their symbols. Matrix
+        symbols stand for any matrix, so write H for H.T first where H is to be symmetric.
     margin : float, optional
         Positive least size of the largest absolute difference. Required for floats.
 
