@@ -4,6 +4,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from IPython import get_ipython
 
 from dsbo import DSOBA, Trace, graphs, mixing
 from dsbo_book import plots, schematics
@@ -39,6 +40,7 @@ def test_a_run_of_ones_own_can_be_plotted():
     plt.close(fig)
     plt.close(plots.gallery(np.zeros((3, 4, 4)), ["a", "b", "c"], columns=2))
     plots.style()
+    assert get_ipython() is None, "it must not start a shell, which shows claims"
 
 
 @pytest.mark.parametrize(

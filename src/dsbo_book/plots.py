@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dsbo.algorithms import ALGORITHMS, SPARKLE, SingleLevelDSGD
 from dsbo.trace import Trace
+from dsbo_book.prose import shell
 
 # All apart, also for readers who see no red or no green.
 METHOD_COLOUR = {
@@ -70,7 +70,7 @@ TITLES = {method.__name__: method.title for method in ALGORITHMS}
 
 def style() -> None:
     """Set matplotlib's defaults to the book's look; call it once a page."""
-    with contextlib.suppress(ImportError):  # outside a notebook there is nothing to set
+    if shell() is not None:  # elsewhere it would start one
         inline = importlib.import_module("matplotlib_inline.backend_inline")
         inline.set_matplotlib_formats("svg")
     apply_style()

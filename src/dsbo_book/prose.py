@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 UNSEEN = "application/papermill.record/"
 """Before the type of an output, this keeps it off the page; the book's build looks for it."""
+
+
+def shell() -> Any:
+    """Return IPython's shell in a notebook, else None; none is started, nor IPython imported."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 
 def glue(name: str, value: Any) -> None:
@@ -21,11 +27,10 @@ def glue(name: str, value: Any) -> None:
     value : object
         What the prose shows, as a notebook would.
     """
-    from IPython import get_ipython  # wherever a notebook runs
+    if (here := shell()) is None:
+        return
     from IPython.display import display
 
-    if (shell := get_ipython()) is None:
-        return
-    shown, _ = shell.display_formatter.format(value)
+    shown, _ = here.display_formatter.format(value)
     told = {"scrapbook": {"name": name, "mime_prefix": UNSEEN}}
     display({UNSEEN + kind: text for kind, text in shown.items()}, raw=True, metadata=told)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import html
 import re
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
+
+from dsbo_book.prose import shell
 
 __all__ = ["Claim", "formula"]
 
@@ -101,8 +102,7 @@ class Claim:
 
     def show(self) -> None:
         """Display the box in a notebook, wherever in a cell the claim stands."""
-        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        if shell is not None:
+        if shell() is not None:
             from IPython.display import display
 
             display({"text/plain": repr(self), "text/html": self._repr_html_()}, raw=True)
