@@ -1,6 +1,7 @@
 """``nox -s reading``: no page asks more of its readers than it may."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,25 @@ def reading(monkeypatch):
 
 def test_every_page_keeps_its_limits(reading):
     assert reading.beyond(reading.pages()) == []
+
+
+MINUTES = {
+    "five": 5, "seven": 7, "eight": 8, "ten": 10, "ten to fifteen": 12, "twelve": 12,
+    "fifteen": 15, "twenty": 20, "twenty-five": 25,
+}  # fmt: skip
+
+
+def test_the_box_of_a_page_tells_about_how_long_it_takes_to_read(reading):
+    texts = {path.stem: path.read_text("utf-8") for path in (ROOT / "book").glob("*.md")}
+    boxes = {
+        name: " ".join(found[1].split())
+        for name, text in texts.items()
+        if (found := re.search(r"\*\*It takes\*\* ([a-z\s-]+?)\s+minutes\s+to\s+read", text))
+    }
+    pages = reading.pages()
+    assert len(boxes) > 25
+    told = {name: (MINUTES[words], pages[name].minutes) for name, words in boxes.items()}
+    assert {name: pair for name, pair in told.items() if not 0.6 <= pair[0] / pair[1] <= 1.6} == {}
 
 
 def test_what_is_folded_and_what_is_no_prose_is_not_counted(reading):

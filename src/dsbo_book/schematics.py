@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
-UPPER, LOWER, PALE = "#0072B2", "#D55E00", "#F2F4F7"
+UPPER, LOWER, PALE = "#1F2937", "#7A8594", "#F2F4F7"
+"""Greys, since a colour means a method in the whole book."""
 
 
 def levels() -> Figure:
