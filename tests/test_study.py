@@ -14,9 +14,9 @@ from small_experiment import CELLS, start
 from dsbo import Dense, Sparse
 from dsbo.algorithms import Algorithm
 from dsbo_book import data
-from dsbo_book.experiments import EXPERIMENTS, recorded, tasks
+from dsbo_book.experiments import EXPERIMENTS, networks, recorded, tasks
 from dsbo_book.experiments.record import read
-from dsbo_book.experiments.stored import RECORDS
+from dsbo_book.experiments.stored import RECORDS, _differences
 from dsbo_book.experiments.study import Start, Study, cross, grid, identity, stem
 
 STUDIES = [(name, scale) for name, known in EXPERIMENTS.items() for scale in known.scales]
@@ -76,6 +76,24 @@ def test_an_identity_tells_of_everything_that_shapes_the_numbers():
     ):
         assert [name for name in now if now[name] != told[name]] == [key]
     assert identity(one._replace(compile=True, keep=False)) == now
+
+
+@pytest.mark.parametrize(("name", "scale"), STUDIES)
+def test_no_identity_depends_on_digits_that_differ_between_processors(name, scale, monkeypatch):
+    study = EXPERIMENTS[name].study(scale)
+    kinds = {(cell["method"], cell["seed"]): cell for cell in study.cells}.values()
+    before = [identity(study.start(cell)) for cell in kinds]
+    for known in (networks.random, networks.regular):
+        known.cache_clear()
+    for solver in ("eigvals", "eigvalsh", "norm"):
+        exact = getattr(np.linalg, solver)
+        monkeypatch.setattr(
+            np.linalg, solver, lambda *args, f=exact, **kw: f(*args, **kw) * (1 + 1e-15)
+        )
+    after = [identity(study.start(cell)) for cell in kinds]
+    for known in (networks.random, networks.regular):
+        known.cache_clear()
+    assert [_differences(*pair) for pair in zip(before, after, strict=True)] == [""] * len(before)
 
 
 def another(N, noise):

@@ -20,6 +20,8 @@ from dsbo.ragged import Lengths
 from dsbo.schedules import Constant
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dsbo.algorithms import Algorithm
     from dsbo.network import PerLevel
     from dsbo.problems import Problem
@@ -53,12 +55,21 @@ def identity(
             "kind": network.kind,
             "agents": network.x.agents,
             "links": network.links,
-            "sha256": hashlib.sha256(np.ascontiguousarray(network.W).tobytes()).hexdigest(),
+            "sha256": checksum(network.W),
         },
         "seed": seed,
         "every": every,
         "dtype": str(problem.x0.dtype).removeprefix("torch."),
     }
+
+
+def checksum(W: NDArray[np.float64]) -> str:
+    """Return a checksum of weights that is the same on every machine.
+
+    It is of nine decimals: weights may come from eigenvalues, whose last digits differ from one
+    processor to the next.
+    """
+    return hashlib.sha256((np.round(W, 9) + 0.0).tobytes()).hexdigest()
 
 
 def digest(tree: Any) -> str:

@@ -6,6 +6,7 @@ A run is stale as soon as anything that shapes its numbers differs from what its
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,8 +158,13 @@ def _wrong(trace: Trace, cell: Cell, start: Start) -> str:
 def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Say what differs, such as ``algorithm.alpha was 0.1, is 0.2``."""
     old, new = _flat(was), _flat(now)
-    keys = [key for key in {**new, **old} if old.get(key) != new.get(key)]
+    keys = [key for key in {**new, **old} if _digits(old.get(key)) != _digits(new.get(key))]
     return ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
+
+
+def _digits(value: Any) -> str:
+    """Return a value with numbers of nine digits; further ones differ between processors."""
+    return re.sub(r"\d+\.\d+(e-?\d+)?", lambda found: f"{float(found[0]):.9g}", repr(value))
 
 
 def _flat(tree: Any, above: str = "") -> dict[str, Any]:

@@ -7,7 +7,6 @@ files. What else shapes the numbers is read off what the cell starts: `identity`
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -17,8 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from dsbo import provenance
 from dsbo.algorithms import Algorithm
@@ -155,7 +152,7 @@ def identity(start: Start) -> dict[str, Any]:
         "data": data.checksums(dataset) if dataset else {},
         "network": {
             "kind": network.kind,
-            "sha256": hashlib.sha256(np.ascontiguousarray(network.W).tobytes()).hexdigest(),
+            "sha256": provenance.checksum(network.W),
         },
         "steps": start.steps,
         "every": start.every,
