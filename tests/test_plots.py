@@ -1,15 +1,19 @@
 """Figures: a line for every method and graph, a band for the seeds."""
 
+import re
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from contents import BOOK
 from IPython import get_ipython
 
 from dsbo import DSOBA, Trace, graphs, mixing
 from dsbo_book import plots, schematics
 
 mpl.use("agg")
+CSS = BOOK / "_static/custom.css"
 
 
 def traces():
@@ -98,12 +102,20 @@ SEEN = {
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
 
+TURNED = [[-0.574, 1.43, 0.144], [0.426, 0.43, 0.144], [0.426, 1.43, -0.856]]
+"""What ``hue-rotate(180deg)`` makes of red, green and blue."""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("seen", SEEN)
-def test_every_method_has_a_colour_of_its_own_whatever_its_reader_sees(seen):
+def test_every_method_has_a_colour_of_its_own_whatever_its_reader_sees(seen, theme):
     colours = sorted({*plots.METHOD_COLOUR.values()})
     twins = {("SPARKLE", "SPARKLE-ED"), ("DSGD", "unweighted")}  # two names of one method
     assert len(colours) == len(plots.METHOD_COLOUR) - len(twins)
     rgb = np.array([mpl.colors.to_rgb(colour) for colour in colours])
+    if theme == "dark":
+        assert "filter: invert(1) hue-rotate(180deg)" in CSS.read_text("utf-8")
+        rgb = np.clip((1 - rgb) @ np.transpose(TURNED), 0, 1)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     ratio = np.clip(linear @ np.transpose(SEEN[seen]), 0, 1) @ TO_XYZ.T / TO_XYZ.sum(1)
     cubes = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
@@ -111,6 +123,19 @@ def test_every_method_has_a_colour_of_its_own_whatever_its_reader_sees(seen):
     lab = np.stack([116 * y, 500 * (x - y), 200 * (y - z)], axis=1)
     apart = np.linalg.norm(lab[:, None] - lab, axis=-1) + 1e3 * np.eye(len(lab))
     assert apart.min() > 10
+
+
+MADE_UP = re.compile(
+    r"""#(?!(..)\1\1)[0-9a-fA-F]{6}\b"""  # that is no grey
+    r"""|(?:c|color|colors|ec|fc)=["'](?:tab:\w+|C\d|red|blue|green|orange|[rgbcmy])["']"""
+)
+
+
+def test_no_page_draws_in_a_colour_that_it_makes_up():
+    texts = {page.name: page.read_text("utf-8") for page in BOOK.glob("*.md")}
+    assert [name for name, text in texts.items() if MADE_UP.search(text)] == []
+    assert MADE_UP.search('ax.plot(x, color="#3D8BC5")')
+    assert not MADE_UP.search('ax.plot(x, color="#666666")')
 
 
 def test_the_drawings_name_both_agents_and_every_weight():

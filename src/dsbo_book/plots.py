@@ -22,12 +22,12 @@ from dsbo_book.prose import shell
 # All apart, also for readers who see no red or no green.
 METHOD_COLOUR = {
     **{method.title: method.colour for method in ALGORITHMS},
-    "D-SOBA-FO": "#60B4FC",
+    "D-SOBA-FO": "#64AFFF",
     "SPARKLE-ED": SPARKLE.colour,
-    "SPARKLE-EXTRA": "#A8A848",
-    "SPARKLE-GT": "#54C0A8",
+    "SPARKLE-EXTRA": "#BBA54B",
+    "SPARKLE-GT": "#5EBBB8",
     "unweighted": SingleLevelDSGD.colour,
-    "clean only": "#602424",
+    "clean only": "#451B15",
 }
 GRAPH_STYLE: dict[str, Any] = {
     "complete": "-",
@@ -63,6 +63,8 @@ LABEL = {
     "accuracy": "accuracy on queries",
 }
 GREY = "#7f7f7f"
+SHADES = ("#1F2937", "#7A8594")
+"""Dark and light, of what is no method: a colour means one in the whole book."""
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1, 1)))
 """Styles of lines that method and graph alone would draw alike."""
 TITLES = {method.__name__: method.title for method in ALGORITHMS}

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
-UPPER, LOWER, PALE = "#1F2937", "#7A8594", "#F2F4F7"
-"""Greys, since a colour means a method in the whole book."""
+from dsbo_book.plots import SHADES
+
+UPPER, LOWER = SHADES
+PALE = "#F2F4F7"
 
 
 def levels() -> Figure:

@@ -28,7 +28,7 @@ class MSGD(DIAMOND):
 
     title: ClassVar[str] = "M-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
-    colour: ClassVar[str] = "#D8A818"
+    colour: ClassVar[str] = "#BD8800"
     cost: ClassVar[Cost] = Cost("d", "1", "2", "2", "2", "2*chain")
     tracking: ClassVar[bool] = False
 
@@ -45,7 +45,7 @@ class GTSGD(DIAMOND):
 
     title: ClassVar[str] = "GT-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
-    colour: ClassVar[str] = "#6000FC"
+    colour: ClassVar[str] = "#6B35FF"
     cost: ClassVar[Cost] = Cost("2*d", hvps="chain")
     roles: ClassVar[dict[str, str]] = Momenta.roles
     momentum: ClassVar[bool] = False
@@ -60,6 +60,6 @@ class DSGD(GTSGD):
 
     title: ClassVar[str] = "D-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
-    colour: ClassVar[str] = "#483C48"
+    colour: ClassVar[str] = "#623B4D"
     cost: ClassVar[Cost] = Cost("d", hvps="chain")
     tracking: ClassVar[bool] = False

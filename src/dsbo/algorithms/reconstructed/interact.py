@@ -44,7 +44,7 @@ class INTERACT(GTSGD):
 
     title: ClassVar[str] = "INTERACT"
     source: ClassVar[str] = "Liu et al. 2022"
-    colour: ClassVar[str] = "#1884FC"
+    colour: ClassVar[str] = "#4A7CFF"
     cost: ClassVar[Cost] = Cost("2*d", hvps="chain")
 
 
@@ -69,7 +69,7 @@ class SVRINTERACT(DIAMOND):
     roles: ClassVar[dict[str, str]] = Momenta.roles
     title: ClassVar[str] = "SVR-INTERACT"
     source: ClassVar[str] = "Liu et al. 2022"
-    colour: ClassVar[str] = "#0C0CC0"
+    colour: ClassVar[str] = "#1000BC"
     cost: ClassVar[Cost] = Cost("2*d", "1", "3 - 2/q", "3 - 2/q", "3 - 2/q", "(3 - 2/q)*chain")
 
     def __post_init__(self) -> None:
