@@ -59,7 +59,7 @@ def add_mathml(app: Sphinx, page: str, _template: str, context: dict[str, Any], 
         latex = html.unescape(found[3])[2:-2]
         try:
             return f"{found[0]}<noscript>{mathml(latex, display, macros)}</noscript>"
-        except Exception as error:  # noqa: BLE001: whatever a converter raises
+        except Exception as error:  # whatever a converter raises
             LOGGER.warning("no MathML for %r: %s", latex, error, location=page)
             return found[0]
 

@@ -197,3 +197,44 @@ def test_a_notebook_can_be_downloaded_and_opened_in_colab(chromium: Any, site: s
         ]
         answer = visit.page.request.get(f"{site}_sources/status.ipynb")
         assert "%pip install" in "".join(answer.json()["cells"][0]["source"])
+
+
+@pytest.mark.parametrize("name", ["theorems", "dsoba", "claims"])
+def test_without_scripts_every_formula_is_seen_once(chromium: Any, site: str, name: str) -> None:
+    context = chromium.new_context(
+        java_script_enabled=False, viewport={"width": 390, "height": 900}
+    )
+    page = context.new_page()
+    page.goto(f"{site}{name}.html")
+    formulas = page.locator(".math.notranslate").all()
+    assert len(formulas) > 20
+    assert page.locator("math").count() == len(formulas)
+    seen = [m for m in page.locator("math").all() if m.is_visible()]  # others are folded
+    assert len(seen) > 10
+    assert all(m.bounding_box()["height"] > 5 for m in seen)
+    for formula in formulas:
+        assert (formula.bounding_box() or {"height": 0})["height"] < 30, "its source is seen, too"
+    assert page.locator("body").bounding_box()["width"] <= 390
+    context.close()
+
+
+def test_a_moving_picture_moves_is_held_and_stands_still_for_who_wants_that(
+    chromium: Any, site: str
+) -> None:
+    def moving(page: Any) -> list[str]:
+        return page.eval_on_selector_all(
+            ".moving circle", "all => all.flatMap(c => c.getAnimations()).map(a => a.playState)"
+        )
+
+    for motion in ("no-preference", "reduce"):
+        context = chromium.new_context(reduced_motion=motion)
+        page = context.new_page()
+        page.goto(f"{site}gradient-tracking.html")
+        page.eval_on_selector_all("details", "all => all.forEach(d => d.open = true)")
+        if motion == "reduce":
+            assert moving(page) == []
+        else:
+            assert set(moving(page)) == {"running"}
+            page.locator(".moving input").first.check()
+            assert set(moving(page)) == {"paused"}
+        context.close()
