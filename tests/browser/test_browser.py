@@ -49,6 +49,11 @@ MARK_THE_FIRST_WORD_OF_EACH_LOOK = """() => {
     seen.add(look);
   }
 }"""
+CUT_OFF = """() => [...document.querySelectorAll("div.math")].filter(box => {
+  const formula = box.querySelector("mjx-math"), room = box.getBoundingClientRect().width;
+  const wide = formula && box.checkVisibility() && formula.getBoundingClientRect().width > room + 1;
+  return wide && !/auto|scroll/.test(getComputedStyle(box).overflowX);
+}).map(box => box.id || box.textContent)"""
 # Both lie in the theme's own header and are the same on every page.
 RULES_OF_THE_THEME = {"label-content-name-mismatch", "region"}
 
@@ -144,6 +149,8 @@ def test_page_is_whole_and_accessible(chromium: Any, site: str, name: str, look:
         assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"the page is {wide} px wider than the window"
+
+        assert page.evaluate(CUT_OFF) == []
 
         for image in page.locator("article img").all():
             alt, source = image.get_attribute("alt") or "", image.get_attribute("src") or ""
