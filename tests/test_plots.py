@@ -5,6 +5,7 @@ import re
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from contents import BOOK
 from IPython import get_ipython
@@ -148,3 +149,20 @@ def test_the_drawings_name_both_agents_and_every_weight():
     told = [text.get_text() for text in ax.texts]
     assert (told.count("0.25"), told.count("0.75")) == (4, 3)
     assert schematics.levels().axes
+
+
+def test_a_dot_with_its_interval_stands_for_every_row_of_paired_ratios():
+    told = {"ratio": [0.5, 2.0], "low": [0.4, 1.5], "high": [0.7, 3.0]}
+    index = pd.MultiIndex.from_tuples([("a9a", "mild"), ("a9a", "severe")])
+    fig, ax = plt.subplots()
+    plots.ratios(ax, pd.DataFrame(told, index=index), shift=0.2, color="red")
+    (drawn,) = ax.containers
+    assert drawn.lines[0].get_color() == "red"
+    np.testing.assert_allclose(drawn.lines[0].get_xydata(), [[0.5, 0.2], [2.0, 1.2]])
+    ends = [segment[:, 0] for segment in drawn.lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, [[0.4, 0.7], [1.5, 3.0]])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a9a, mild", "a9a, severe"]
+    top, bottom = ax.transData.transform([[1.0, 0.0], [1.0, 1.0]])[:, 1]
+    assert top > bottom
+    assert ax.get_xscale() == "log"
+    plt.close(fig)

@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -265,3 +266,26 @@ def shade(colour: str, amount: float) -> tuple[float, float, float]:
     """Return the colour, lightened by ``amount`` in [0, 1]."""
     r, g, b = (c + (1 - c) * amount for c in to_rgb(colour))
     return r, g, b
+
+
+def ratios(ax: Axes, table: pd.DataFrame, shift: float = 0.0, **kwargs: Any) -> None:
+    """Draw a dot with its interval for every row of paired ratios, and a line at 1.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw; the first row is on top, and the table's index says what the rows are.
+    table : DataFrame
+        Columns ``ratio``, ``low`` and ``high``, positive, as `compare.paired` returns them.
+    shift : float
+        How far below its row a dot is drawn, in rows, so that several tables share the rows.
+    **kwargs
+        Passed on to ``Axes.errorbar``.
+    """
+    rows = np.arange(len(table))
+    spread = [table["ratio"] - table["low"], table["high"] - table["ratio"]]
+    ax.axvline(1.0, color=GREY, linewidth=0.8, zorder=0)
+    look: dict[str, Any] = {"fmt": "o", "markersize": 4, "linewidth": 1.2} | kwargs
+    ax.errorbar(table["ratio"], rows + shift, xerr=spread, **look)
+    texts = [key if isinstance(key, str) else ", ".join(map(str, key)) for key in table.index]
+    ax.set(xscale="log", yticks=rows, yticklabels=texts, ylim=(len(table) - 0.5, -0.5))
