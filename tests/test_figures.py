@@ -135,6 +135,26 @@ def test_the_first_order_variant_takes_the_steps_of_the_second():
     assert first == second
 
 
+def test_methods_are_compared_as_far_as_all_runs_go_on():
+    def made(dataset, method, **told):
+        cell = {"dataset": dataset, "heterogeneity": "mild", "method": method}
+        return Trace([{"step": 500 * k} for k in range(9)], {"cell": cell} | told)
+
+    record = [
+        made("a9a", "D-SOBA", diverged={"step": 3900}),
+        made("a9a", logistic.FIRST_ORDER),
+        made("synthetic", "MDBO"),
+    ]
+    (cut,) = logistic.compared(record, "a9a", "mild")
+    assert (cut.rows[-1]["step"], "diverged" in cut.provenance) == (1000, False)
+    assert record[0].rows[-1]["step"] == 4000, "the trace itself stays whole"
+    (first,) = logistic.compared(record, "a9a", "mild", logistic.FIRST_ORDER)
+    assert first.provenance["cell"]["method"] == logistic.FIRST_ORDER
+    (whole,) = logistic.compared(record, "synthetic", "mild", "MDBO", "D-SOBA")
+    assert whole.rows[-1]["step"] == 4000
+    assert logistic.compared(record, "synthetic", "severe") == []
+
+
 def test_a_drawn_problem_is_the_same_for_the_same_seed_and_has_all_agents():
     task, again = (tasks.drawn_logistic(0.5, seed=0) for _ in range(2))
     assert torch.equal(task.lower.data[0], again.lower.data[0])

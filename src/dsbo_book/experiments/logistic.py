@@ -9,10 +9,12 @@ Two smaller studies ask what θ does in D-SOBA, and what first order costs as d 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from dsbo.algorithms import DSOBA, MADSBO, MDBO, Algorithm
+from dsbo.trace import Trace
 from dsbo_book.experiments import networks, tasks
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
 from dsbo_book.experiments.tuning import REPORTED, trials
@@ -24,6 +26,10 @@ LEVELS = {
 }
 """What a heterogeneity is, by data set: how much the agents' rules differ from the common one, or
 the concentration of the Dirichlet distribution of their class shares."""
+PLACES = [(dataset, level) for dataset, levels in LEVELS.items() for level in levels]
+"""Where methods are compared: every data set at both heterogeneities."""
+UNTIL = {"synthetic": 4000, "fashion_mnist": 4000, "a9a": 1000}
+"""Iterations over which they are; on a9a some runs of D-SOBA diverge later."""
 LOOPS = 5
 """Steps of MA-DSBO's two inner loops."""
 GAMMA = 1 / 3
@@ -110,6 +116,34 @@ def start(cell: Cell, steps: int = 4000, every: int = 50, compile: bool = True) 
         every,
         compile,
     )
+
+
+def compared(traces: Iterable[Trace], dataset: str, level: str, *methods: str) -> list[Trace]:
+    """Return the traces of a data set at a heterogeneity, as far as methods are compared there.
+
+    Parameters
+    ----------
+    traces : iterable of Trace
+        Of this experiment.
+    dataset, level : str
+        One of `PLACES`.
+    *methods : str
+        Those that are wanted; without any, all of `METHODS`.
+    """
+    wanted = {"dataset": dataset, "heterogeneity": level}
+    return [
+        _until(trace, UNTIL[dataset])
+        for trace in traces
+        if (cell := trace.provenance["cell"]) == cell | wanted
+        and cell["method"] in (methods or METHODS)
+    ]
+
+
+def _until(trace: Trace, step: int) -> Trace:
+    """Return a trace up to an iteration, as if it had been run no further."""
+    told = {key: value for key, value in trace.provenance.items() if key != "diverged"}
+    rows = [row for row in trace.rows if row["step"] <= step]
+    return replace(trace, rows=rows, provenance=told)
 
 
 def _cells(methods: Iterable[str], datasets: Sequence[str] = tuple(LEVELS)) -> list[Cell]:
