@@ -713,7 +713,7 @@ MUTANTS = (
         "sp.eye(2) - W * (sp.eye(2) - step * blocks),", "sp.eye(2) - (sp.eye(2) - step * blocks),",
     ),
     Mutant(
-        "exp-logistic: best one-sided δ without its factor", "book/exp-logistic.md",
+        "exp-logistic-tuning: best one-sided δ without its factor", "book/exp-logistic-tuning.md",
         "best_one = sp.sqrt(2 * sp.sqrt(2) * eta / M)", "best_one = sp.sqrt(2 * eta / M)",
     ),
     Mutant(

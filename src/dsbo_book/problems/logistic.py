@@ -5,7 +5,7 @@
                 + 1/(qk) sum_r exp(x_r) ‖y_r‖²
 
 Kong et al. 2025, Experiment 1, and Qiu et al. 2023, section VI.2, both with R = 0. Chapters
-exp-logistic, exp-a9a.
+exp-logistic, exp-logistic-tuning, exp-a9a.
 """
 
 from __future__ import annotations
