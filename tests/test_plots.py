@@ -149,6 +149,9 @@ def test_the_drawings_name_both_agents_and_every_weight():
     told = [text.get_text() for text in ax.texts]
     assert (told.count("0.25"), told.count("0.75")) == (4, 3)
     assert schematics.levels().axes
+    places = {"first": (1.5, 1), "second": (8, 5)}
+    (ax,) = schematics.bounds(places, [("first", "second"), ("second", "first")]).axes
+    assert {text.get_text() for text in ax.texts} == {"first", "second", ""}
 
 
 def test_a_dot_with_its_interval_stands_for_every_row_of_paired_ratios():

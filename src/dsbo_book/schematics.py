@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -64,6 +64,32 @@ def iteration(own: Sequence[str], sent: str, then: Sequence[str]) -> Figure:
     _arrow(ax, (2.2, middle + 0.12), (7.8, middle + 0.12), "")
     _arrow(ax, (7.8, middle - 0.12), (2.2, middle - 0.12), "")
     ax.text(5.0, middle + 0.3, sent, ha="center", va="bottom", size=9)
+    return fig
+
+
+def bounds(
+    places: Mapping[str, tuple[float, float]], arrows: Collection[tuple[str, str]]
+) -> Figure:
+    """Draw which quantities of a proof bound which.
+
+    Parameters
+    ----------
+    places : dict
+        From what a box says to its middle, from 0 to 10 across and from 0 to 6 up.
+    arrows : collection of (str, str)
+        From what bounds to what is bounded.
+    """
+    fig, ax = _empty(6.4, 3.4, (0, 10), (0, 6))
+    for text, (x, y) in places.items():
+        _box(ax, x - 1.35, y - 0.55, 2.7, 1.1, UPPER, PALE)
+        ax.text(x, y, text, ha="center", va="center", size=8)
+    for start, end in arrows:
+        (x, y), (to_x, to_y) = places[start], places[end]
+        part = min(1.35 / max(abs(to_x - x), 1e-9), 0.55 / max(abs(to_y - y), 1e-9))
+        out = part * (to_x - x), part * (to_y - y)
+        turned = (end, start) in arrows
+        bend = {"connectionstyle": "arc3,rad=0.25"} if turned else {}
+        _arrow(ax, (x + out[0], y + out[1]), (to_x - out[0], to_y - out[1]), "", **bend)
     return fig
 
 
