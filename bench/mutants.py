@@ -765,7 +765,7 @@ MUTANTS = (
         "return float(np.sort(np.abs(np.linalg.eigvals(W - 1 / len(W))))[-1])", (MIXING,),
     ),
     Mutant(
-        "transient: N² for N³", "book/transient.md",
+        "transient: N² for N³", "book/transient-measured.md",
         "return len(W) ** 3 * (odds(W) * b) ** 4", "return len(W) ** 2 * (odds(W) * b) ** 4",
     ),
     Mutant(
@@ -799,7 +799,8 @@ ACROSS = (
     ),
     (
         "problem: the implicit term with the wrong sign", "src/dsbo/problems/problem.py",
-        "(u_x - self.g.jac(", "(u_x + self.g.jac(", ("bilevel-network", "dsoba", "exp-logistic"),
+        "(u_x - self.g.jac(", "(u_x + self.g.jac(",
+        ("bilevel-network", "dsoba-rest", "exp-logistic"),
     ),
     (
         "cleaning: weights of the opposite", "src/dsbo_book/problems/cleaning.py",
@@ -824,8 +825,8 @@ ACROSS = (
     ),
     (
         "dsoba: x steps upwards", DSOBA, "descend(s.x, a,", "descend(s.x, -a,",
-        ("bilevel-network", "dsoba", "exp-cleaning", "exp-logistic", "intro", "nonlinear",
-         "open-questions", "sparkle", "transient"),
+        ("bilevel-network", "dsoba", "dsoba-rest", "exp-cleaning", "exp-logistic", "intro",
+         "nonlinear", "open-questions", "sparkle", "transient-measured"),
     ),
     (
         "cleaning: units that are active at zero", "src/dsbo_book/problems/cleaning.py",

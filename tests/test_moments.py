@@ -66,3 +66,10 @@ def test_the_worst_places_attain_chi_and_no_others_exceed_it():
     assert [np.mean(left**2), np.mean(right**2)] == pytest.approx([1, 1])
     assert abs(U @ memory @ V) / 5 < chi * U.std() * V.std()
     assert chi <= moments.odds(W)
+
+
+def test_the_ten_weights_are_doubly_stochastic_and_attain_the_bound():
+    for name, W in moments.ten_weights().items():
+        assert len(W) == (16 if "adjusted" in name else int(name.split()[-1]))
+        assert np.stack([W.sum(0), W.sum(1)]) == pytest.approx(1.0)
+        assert moments.worst(W)[0] == pytest.approx(moments.odds(W))

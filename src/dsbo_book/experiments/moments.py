@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dsbo import graphs, mixing
 from dsbo.mixing import rho
 from dsbo_book.problems.dials import placed
 
@@ -111,6 +112,15 @@ def quality(
 def server(N: int, T: float) -> float:
     """Return `quality` of a server that has the data of N agents."""
     return quality(placed([0.0], [0.0], 0.0), np.eye(1), T, stands_for=N)
+
+
+def ten_weights() -> dict[str, Numbers]:
+    """Return the weights on which times are measured: three kinds of graph, 8 to 32 agents."""
+    rings = {f"ring {n}": mixing.uniform(graphs.ring(n)) for n in (8, 16, 32)}
+    tori = {f"torus {4 * n}": mixing.uniform(graphs.torus(4, n)) for n in (4, 8)}
+    far = {f"exponential {n}": mixing.uniform(graphs.exponential(n)) for n in (16, 32)}
+    own = {f"adjusted ring {s}": mixing.uniform(graphs.ring(16), s) for s in (0.6, 0.8, 0.9)}
+    return rings | tori | far | own
 
 
 def worst(W: Numbers) -> tuple[float, Numbers, Numbers]:
