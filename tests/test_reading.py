@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from contents import BOOK, sources
 
 ROOT = Path(__file__).parents[1]
 PAGE = """# Title
@@ -100,3 +101,19 @@ def test_a_page_beyond_its_limits_is_named(reading):
         "the book: 4.0 words for a line in the median, at least 7.0",
     ]
     assert len(reading.beyond({"errata": page})) == 1
+
+
+def test_a_page_needs_pages_before_it_alone():
+    order = [page.stem for page in sources()]
+    needs = {
+        page: re.findall(r"{doc}`([\w-]+)`", box[1].partition(";")[0])
+        for page in order
+        if (box := re.search(r"\*\*You need\*\*(.*?)\*\*It takes\*\*", told(page), re.DOTALL))
+    }
+    assert len(needs) > 20
+    late = {p: [n for n in those if order.index(n) > order.index(p)] for p, those in needs.items()}
+    assert {page: names for page, names in late.items() if names} == {}
+
+
+def told(page):
+    return (BOOK / f"{page}.md").read_text("utf-8")
