@@ -61,6 +61,7 @@ LABEL = {
     "lower_gap": "sum of ‖yᵢ* − yᵢ‖²",
     "test_loss": "test loss of the yᵢ",
     "accuracy": "accuracy on queries",
+    "left": "share of the way to J* left",
 }
 GREY = "#7f7f7f"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1, 1)))

@@ -29,7 +29,7 @@ METHODS: dict[str, Callable[[float, float], Algorithm]] = {
 BETAS = (0.2, 0.4)
 CANDIDATES = {
     "garnet": grid(alpha=(0.3, 1.0, 3.0, 10.0, 30.0), beta=BETAS),
-    "lake": grid(alpha=(3.0, 10.0, 30.0, 100.0), beta=BETAS),
+    "lake": grid(alpha=(10.0, 30.0, 100.0, 300.0), beta=BETAS),
 }
 """By process; the same for every method."""
 TUNED = {("garnet", method): {"alpha": 10.0, "beta": 0.4} for method in METHODS} | {

@@ -76,21 +76,13 @@ def greedy(scores: Tensor) -> Tensor:
     return one_hot(scores.argmax(1), scores.shape[1]).to(scores)
 
 
-def garnet(
-    seed: int,
-    agents: int = 8,
-    states: int = 20,
-    actions: int = 4,
-    successors: int = 3,
-    density: float = 0.1,
-) -> MDP:
-    """Return a random process: few successors each, and sparse normal rewards of every agent."""
+def garnet(seed: int, agents: int = 8, states: int = 20, actions: int = 4) -> MDP:
+    """Return a random process: three next states each, a tenth of an agent's rewards not zero."""
     rng = np.random.default_rng(seed)
-    P = np.zeros((states, actions, states))
+    P, shape = np.zeros((states, actions, states)), (agents, states, actions)
     for s, a in np.ndindex(states, actions):
-        P[s, a, rng.choice(states, successors, replace=False)] = rng.dirichlet([1.0] * successors)
-    shape = agents, states, actions
-    rewards = rng.standard_normal(shape) * (rng.random(shape) < density)
+        P[s, a, rng.choice(states, 3, replace=False)] = rng.dirichlet([1.0, 1.0, 1.0])
+    rewards = rng.standard_normal(shape) * (rng.random(shape) < 0.1)
     start = np.full((agents, states), 1 / states)
     return MDP(torch.from_numpy(P), torch.from_numpy(rewards), torch.from_numpy(start))
 
@@ -104,7 +96,7 @@ def spread(mdp: MDP, heterogeneity: float) -> MDP:
 def grid(name: str, seed: int, agents: int = 8, home: float = 1.0) -> MDP:
     """Return a grid world of gymnasium, where each agent is also paid for entering a cell.
 
-    The others pay for it, so that the agents' mean reward is the grid's own, in units of its
+    The others pay for it, so that the agents' mean reward is the grid's own, in units of the
     largest. The first cell is uniform on those that a policy can be in before the end.
 
     Parameters
@@ -122,17 +114,18 @@ def grid(name: str, seed: int, agents: int = 8, home: float = 1.0) -> MDP:
 
     table = getattr(toy_text, GRIDS[name])().P
     S, A = len(table), len(table[0])
-    P, reward, over = np.zeros((S, A, S)), np.zeros((S, A)), np.zeros(S, bool)
+    P, reward, over, most = np.zeros((S, A, S)), np.zeros((S, A)), np.zeros(S, bool), 0.0
     for s, a in np.ndindex(S, A):
         for chance, following, paid, done in table[s][a]:
             P[s, a, following] += chance
             reward[s, a] += chance * paid
             over[following] |= done
+            most = max(most, abs(paid))
     P[over], reward[over] = np.eye(S)[over][:, None], 0
     inside = (P[~over].sum((0, 1)) > 0) & ~over
     homes = np.random.default_rng(seed).choice(np.flatnonzero(inside), agents, replace=False)
     own = home * P[:, :, homes].transpose(2, 0, 1)
-    rewards = reward / np.abs(reward).max() + own - own.mean(0)
+    rewards = reward / most + own - own.mean(0)
     start = np.tile(inside / inside.sum(), (agents, 1))
     return MDP(torch.from_numpy(P), torch.from_numpy(rewards), torch.from_numpy(start))
 
@@ -223,8 +216,8 @@ class Transitions:
 
     def full(self, agents: Tensor) -> tuple[Tensor, Tensor]:
         """Return the process itself as one model ``[n, 1, S, A, S]``, and the rewards."""
-        P, rewards = self.exact.full(agents)
-        return P, rewards
+        known: tuple[Tensor, Tensor] = self.exact.full(agents)
+        return known
 
     def to(self, device: torch.device) -> Transitions:
         """Return the sampler with its process on ``device``."""
