@@ -8,7 +8,7 @@ from dsbo import DSOBA, hypergrad, run
 from dsbo.world import Draws
 from dsbo_book.experiments import networks
 from dsbo_book.problems import actor_critic
-from dsbo_book.problems.decisions import garnet, greedy, grid, spread
+from dsbo_book.problems.decisions import garnet, greedy, gridworld, spread
 
 WORLD = garnet(3, agents=3, states=6, actions=2)
 STARTS = torch.softmax(torch.arange(18.0, dtype=torch.float64).view(3, 6).sin(), 1)
@@ -119,7 +119,7 @@ def test_heterogeneity_keeps_the_mean_reward():
 
 @pytest.mark.parametrize(("name", "states", "best"), [("lake", 16, 1.0), ("cliff", 48, 0.0)])
 def test_a_grid_is_that_of_gymnasium_and_homes_cost_nothing_on_the_mean(name, states, best):
-    mdp = grid(name, seed=1)
+    mdp = gridworld(name, seed=1)
     assert mdp.P.shape == (states, 4, states)
     torch.testing.assert_close(mdp.P.sum(-1), torch.ones(states, 4, dtype=torch.float64))
     mean = mdp.rewards.mean(0)

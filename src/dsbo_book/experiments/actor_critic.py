@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from dsbo.algorithms import DIAMOND, DSOBA, SOBA, SPARKLE, Algorithm
-from dsbo_book.experiments import networks, tasks
+from dsbo.problems import Problem
+from dsbo_book.experiments import networks
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid, once
 from dsbo_book.experiments.tuning import REPORTED, trials
+from dsbo_book.problems import actor_critic
+from dsbo_book.problems.decisions import garnet, gridworld, spread
 
 K, L = 40, 3.0
 """Terms of DIAMOND's Neumann series, which converges where the lower Hessians stay below 2 L."""
@@ -49,11 +52,25 @@ DIAL += [RING | {"self_weight": w} for w in (0.7, 0.9)]
 """Other rewards, other weights: what an agent keeps of its own."""
 
 
+def decisions(
+    process: str,
+    seed: int,
+    heterogeneity: float,
+    ridge: float,
+    samples: int | None,
+    models: int = 2,
+) -> Problem:
+    """Return the problem on a process, ``garnet`` or one of `GRIDS`; see `actor_critic`."""
+    mdp = garnet(seed) if process == "garnet" else gridworld(process, seed)
+    told = {"process": process, "heterogeneity": heterogeneity, "seed": seed}
+    return actor_critic(spread(mdp, heterogeneity), ridge, samples, models, told)
+
+
 def start(cell: Cell, steps: int = 2000, every: int = 200) -> Start:
     """Return what a cell starts; an iteration of DIAMOND, which costs more, counts as eight."""
     personal, drawn = cell["method"] == "DIAMOND", cell["method"].endswith("drawn")
     task = partial(
-        tasks.decisions,
+        decisions,
         process=cell["problem"],
         seed=cell["seed"],
         heterogeneity=cell["heterogeneity"],

@@ -15,11 +15,10 @@ from torch import Tensor
 from dsbo.problems import Problem
 from dsbo_book import data
 from dsbo_book.data import synthetic
-from dsbo_book.problems import actor_critic, hyper_cleaning, logistic_regression, meta_learning
+from dsbo_book.problems import hyper_cleaning, logistic_regression, meta_learning
 from dsbo_book.problems.cleaning import trusting
-from dsbo_book.problems.decisions import garnet, grid, spread
 
-__all__ = ["cleaning", "dealt_logistic", "decisions", "drawn_logistic", "even_logistic", "meta"]
+__all__ = ["cleaning", "dealt_logistic", "drawn_logistic", "even_logistic", "meta"]
 
 Samples = tuple[Tensor, Tensor]
 loaded = lru_cache(maxsize=1)(data.load)
@@ -255,30 +254,6 @@ def meta(
         seed=seed,
         settings={"dataset": dataset, "concentration": concentration},
     )
-
-
-def decisions(
-    process: str,
-    seed: int,
-    heterogeneity: float = 1.0,
-    ridge: float = 3e-4,
-    samples: int | None = None,
-    models: int = 2,
-) -> Problem:
-    """Return the actors and critics of a process.
-
-    Parameters
-    ----------
-    process : str
-        ``garnet``, or one of `problems.decisions.GRIDS`.
-    seed : int
-        Of the random process, or of the cells that pay an agent.
-    heterogeneity, ridge, samples, models
-        See `problems.decisions.spread` and `actor_critic`.
-    """
-    mdp = garnet(seed) if process == "garnet" else grid(process, seed)
-    told = {"process": process, "heterogeneity": heterogeneity, "seed": seed}
-    return actor_critic(spread(mdp, heterogeneity), ridge, samples, models, told)
 
 
 @lru_cache(maxsize=1)

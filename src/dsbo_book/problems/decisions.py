@@ -93,7 +93,7 @@ def spread(mdp: MDP, heterogeneity: float) -> MDP:
     return mdp._replace(rewards=mean + heterogeneity * (mdp.rewards - mean))
 
 
-def grid(name: str, seed: int, agents: int = 8, home: float = 1.0) -> MDP:
+def gridworld(name: str, seed: int, agents: int = 8, home: float = 1.0) -> MDP:
     """Return a grid world of gymnasium, where each agent is also paid for entering a cell.
 
     The others pay for it, so that the agents' mean reward is the grid's own, in units of the
