@@ -49,10 +49,15 @@ class MDP(NamedTuple):
     start: Tensor
     discount: float = 0.9
 
+    def to(self, device: torch.device) -> MDP:
+        """Return the process with its tensors on ``device``."""
+        P, rewards, start = (part.to(device) for part in (self.P, self.rewards, self.start))
+        return MDP(P, rewards, start, self.discount)
+
     def under(self, policy: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """Return I - γ P_π ``[S, S]`` and r^π ``[…, S]`` of a policy and rewards ``[…, S, A]``."""
         moves = (policy[..., None] * self.P).sum(1)
-        return torch.eye(len(moves)).to(moves) - self.discount * moves, (policy * rewards).sum(-1)
+        return _unit(moves) - self.discount * moves, (policy * rewards).sum(-1)
 
     def J(self, policy: Tensor) -> float:  # noqa: N802
         """Return the mean over agents of the discounted reward from its start, exactly."""
@@ -69,6 +74,10 @@ class MDP(NamedTuple):
         for _ in range(math.ceil(math.log(1e-16) / math.log(self.discount))):
             q = reward + self.discount * self.P @ q.amax(1)
         return greedy(q)
+
+
+def _unit(A: Tensor) -> Tensor:
+    return torch.eye(len(A), dtype=A.dtype, device=A.device)
 
 
 def greedy(scores: Tensor) -> Tensor:
@@ -208,7 +217,7 @@ class Transitions:
 
     def batch(self, numbers: Tensor, agents: Tensor) -> tuple[Tensor, Tensor]:
         """Return models ``[n, models, S, A, S]`` and the rewards."""
-        places = (numbers[..., None] + 0.5) / 2**31
+        places = (numbers[..., None].to(self.P) + 0.5) / 2**31
         following = (places > self.P.cumsum(-1)[..., :-1]).sum(-1)
         P = one_hot(following, self.P.shape[-1]).to(self.P).mean(2)
         _, rewards = self.exact.full(agents)
@@ -227,13 +236,15 @@ class Transitions:
 def _solution(
     mdp: MDP, ridge: float, problem: Problem, x: Tensor, shared: bool = True
 ) -> tuple[Tensor, Tensor]:
+    mdp = mdp.to(x.device)
     A, r = mdp.under(torch.softmax(problem.unpack(x=x), -1), mdp.rewards)
-    H = A.T @ A + ridge * torch.eye(len(A)).to(A)
+    H = A.T @ A + ridge * _unit(A)
     y, z = torch.linalg.solve(H, r @ A, left=False), torch.linalg.solve(H, -mdp.start, left=False)
     return (y.mean(0), z.mean(0)) if shared else (y, z)
 
 
 def _metrics(mdp: MDP, problem: Problem, x: Tensor, y: Tensor, shared: bool) -> dict[str, float]:
+    mdp = mdp.to(x.device)
     policies = (torch.softmax(problem.unpack(x=row), -1) for row in (problem.x0, x.mean(0)))
     first, now = (mdp.J(policy) for policy in policies)
     y_star, _ = problem.lower_solution(x.mean(0), shared)
