@@ -661,6 +661,14 @@ MUTANTS = (
         "= -(scaled.mT @ scaled)", "= 0 * (scaled.mT @ scaled)", (SOFTMAX,),
     ),
     Mutant(
+        "decisions: what comes next is lost", "src/dsbo_book/problems/decisions.py",
+        "(reward + discount * P @ y)", "(reward - discount * P @ y)", ("tests/test_decisions.py",),
+    ),
+    Mutant(
+        "decisions: one model for both factors", "src/dsbo_book/problems/decisions.py",
+        "errors[0] @ errors[-1]", "errors[0] @ errors[0]", ("tests/test_decisions.py",),
+    ),
+    Mutant(
         "quadratic: B without its sign", "src/dsbo/problems/quadratic.py",
         "A, -Q.mT, -r)", "A, Q.mT, -r)", (PROBLEMS, CONFORMANCE),
     ),

@@ -11,6 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SUCCEEDS = {
+    "actor_critic": (
+        r"([\d.]+) before, ([\d.]+) after, ([\d.]+)",
+        lambda a, b, c: a < c and c - b < 0.05 * (c - a),
+    ),
     "cleaning_cnn": (r"AUC of the weights: (\d\.\d\d)", lambda auc: auc > 0.9),
     "learned_regulariser": (r"([\d.]+) as it starts, ([\d.]+) as learned", lambda a, b: b < a / 4),
     "minimax": (r"([\d.]+) before, ([\d.e+-]+) after", lambda a, b: b < a / 1000),

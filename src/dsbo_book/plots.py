@@ -62,6 +62,7 @@ LABEL = {
     "lower_gap": "sum of ‖yᵢ* − yᵢ‖²",
     "test_loss": "test loss of the yᵢ",
     "accuracy": "accuracy on queries",
+    "left": "share of the way to J* left",
 }
 GREY = "#7f7f7f"
 SHADES = ("#1F2937", "#7A8594")

@@ -87,6 +87,10 @@ EXPERIMENTS = {
     ),
     "a9a-tuning": _tuning("a9a"),
     "a9a": _figure("a9a", "DIAMOND tunes a regulariser on a9a (Qiu et al. 2023, Fig. 4)"),
+    "actor-critic-tuning": _tuning("actor_critic"),
+    "actor-critic": _figure(
+        "actor_critic", "Actors and critics: agents with rewards of their own learn one policy"
+    ),
 }
 
 
