@@ -1,0 +1,180 @@
+"""Domain reweighting, the leading application of the slides: mixture weights for a language model.
+
+Kong et al. 2025 announce it and give no setting. Eight agents on a ring hold the 20 genres of MASC;
+the target, technical texts, is scarce to train on. What weights are worth is told by training from
+scratch: Adam on windows drawn as the weights say, on one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, ClassVar, NamedTuple
+
+from dsbo.algorithms import DSOBA, SPARKLE, Algorithm
+from dsbo.algorithms.base import Cost, Lower, Upper
+from dsbo.problems import Problem
+from dsbo.schedules import Schedule, at
+from dsbo.trace import Trace
+from dsbo.world import World
+from dsbo_book.experiments import networks, tasks
+from dsbo_book.experiments.stored import RECORDS, load_record
+from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
+from dsbo_book.experiments.tuning import trials
+
+METHODS: dict[str, type[Algorithm]] = {"D-SOBA": DSOBA, "D-SOBA-FO": DSOBA, "SPARKLE-ED": SPARKLE}
+TARGET = "technical"
+SPLITS = (0, 1, 2)
+"""Seeds of the deal of windows; a learner draws with the same seed."""
+CANDIDATES = grid(alpha=(1.0, 2.0, 4.0), beta=(0.5,))
+TUNED = {
+    "D-SOBA": {"alpha": 2.0, "beta": 0.5},
+    "D-SOBA-FO": {"alpha": 2.0, "beta": 0.5},
+    "SPARKLE-ED": {"alpha": 2.0, "beta": 0.5},
+}
+"""What the tuner chose; the chapter compares it with the record."""
+FIXED = ("uniform", "proportional", "half target", "target alone", "same share")
+"""Weights that nobody learns; the last has the target's learned share, and the rest uniform."""
+
+
+class XYMV(NamedTuple):
+    """The variables: upper, which stays, lower, and Adam's two averages."""
+
+    x: Upper
+    y: Lower
+    m: Lower
+    v: Lower
+
+
+@dataclass(frozen=True)
+class Adam(Algorithm):
+    """Adam on the lower level of one agent, x at rest.
+
+    Parameters
+    ----------
+    beta : float or Schedule
+        Step of y. The averages forget at the usual rates, 0.9 and 0.999.
+    """
+
+    beta: float | Schedule
+
+    State: ClassVar[type[XYMV]] = XYMV
+    title: ClassVar[str] = "Adam"
+    source: ClassVar[str] = "Kingma and Ba 2015"
+    cost: ClassVar[Cost] = Cost("0", "0", "0", "1", "0", "0")
+    centralised: ClassVar[bool] = True
+
+    def step(self, t: int, s: XYMV, w: World) -> XYMV:
+        """Return the State of iteration t + 1."""
+        _, slope = w.g.grad(s.x, s.y, w.draw.zeta(t))
+        m, v = s.m.lerp(slope, 0.1), s.v.lerp(slope.square(), 0.001)
+        spread = (v / (1 - 0.999 ** (t + 1))).sqrt() + 1e-8
+        return XYMV(s.x, s.y - at(self.beta, t) / (1 - 0.9 ** (t + 1)) * m / spread, m, v)
+
+
+def start(
+    cell: Cell,
+    task: Callable[..., Problem] = tasks.domains,
+    steps: int = 1000,
+    every: int = 50,
+) -> Start:
+    """Return what a learner starts: its seed is also that of the split."""
+    algorithm = METHODS[cell["method"]](cell["alpha"], cell["beta"], 0.1, 0.2)
+    described = partial(
+        task,
+        split=cell["seed"],
+        seed=cell["seed"],
+        plants=cell.get("plants", False),
+        first_order=cell["method"] == "D-SOBA-FO",
+    )
+    return Start(algorithm, described, networks.regular("ring", 8), steps, every)
+
+
+def weights(trace: Trace) -> dict[str, float]:
+    """Return the weight of every domain at the end of a run."""
+    last = trace.rows[-1]
+    return {name[2:]: p for name, p in last.items() if name.startswith("p ")}
+
+
+@lru_cache
+def learned(method: str, split: int) -> dict[str, float]:
+    """Return the weights that the record has of a method on a split."""
+    (cell,) = [c for c in LEARNERS if (c["method"], c["seed"]) == (method, split)]
+    return weights(load_record(Study([cell], start), RECORDS / "domains-paper.npz")[0])
+
+
+def mixture(method: str, own: dict[str, float]) -> list[float] | str:
+    """Return weights to train with: those learned, ``own``, or one of `FIXED` beside them."""
+    if method in METHODS:
+        return list(own.values())
+    if method == "proportional":
+        return method
+    n = len(own)
+    share = [1 / n, 0.0, (1 + 1 / n) / 2, 1.0, own[TARGET]][FIXED.index(method)]
+    return [share if name == TARGET else (1 - share) / (n - 1) for name in own]
+
+
+def retraining(
+    cell: Cell,
+    own: Callable[[str, int], dict[str, float]] = learned,
+    task: Callable[..., Problem] = tasks.domains,
+    steps: int = 1000,
+    every: int = 250,
+) -> Start:
+    """Return what a training from scratch starts with weights that stay.
+
+    Parameters
+    ----------
+    cell : dict
+        ``method`` says whose weights; the ``split`` is apart from the ``seed``.
+    own : callable
+        (method, split) -> weights that were learned.
+    task, steps, every
+        As in `start`.
+    """
+    by = cell["method"] if cell["method"] in METHODS else "D-SOBA"
+    described = partial(
+        task,
+        split=cell["split"],
+        seed=cell["seed"],
+        agents=1,
+        weights=mixture(cell["method"], own(by, cell["split"])),
+        width=cell["width"],
+        batch=32,
+    )
+    return Start(Adam(3e-3), described, networks.regular("complete", 1), steps, every)
+
+
+def _tuned(methods: tuple[str, ...], **more: Any) -> list[Cell]:
+    return [cell | TUNED[cell["method"]] | more for cell in grid(method=methods)]
+
+
+LEARNERS = cross(_tuned((*METHODS,)), grid(seed=SPLITS))
+PLANTS = cross(_tuned(("D-SOBA",), plants=True), grid(seed=SPLITS))
+MAIN = ("uniform", "half target", "same share", "D-SOBA")
+OTHERS = ("proportional", "target alone", "D-SOBA-FO", "SPARKLE-ED")
+RETRAININGS = [
+    *grid(method=MAIN, width=[32], split=SPLITS, seed=(0, 1, 2)),
+    *grid(method=OTHERS, width=[32], split=SPLITS, seed=[0]),
+    *grid(method=MAIN, width=[72], split=SPLITS, seed=[0]),
+]
+"""A transformer of width 72 has four times as many parameters as one of width 32."""
+SAMPLE = partial(tasks.domains, dataset="masc-sample", rows=240, scarce=60)
+QUICK = partial(start, task=SAMPLE, steps=100, every=10)
+STUDIES = {
+    "paper": Study(LEARNERS + PLANTS, start),
+    "quick": Study(cross(_tuned(("D-SOBA",)), grid(seed=[0])), QUICK),
+}
+"""``quick`` is what a page runs, on the sample that comes with the package."""
+TUNING = {
+    scale: Study(trials(grid(method=METHODS), lambda _: CANDIDATES), of)
+    for scale, of in (("paper", partial(start, steps=400)), ("quick", QUICK))
+}
+RETRAINING = {
+    "paper": Study(RETRAININGS, retraining),
+    "quick": Study(
+        grid(method=("uniform", "half target"), width=[32], split=[0], seed=[0]),
+        partial(retraining, task=SAMPLE, steps=100, every=20),
+    ),
+}
