@@ -272,7 +272,7 @@ def domains(
     for k, (pool, n) in enumerate(zip(pools.values(), counts, strict=True)):
         mine = pool[torch.arange(n) % min(len(pool), rows)]
         for half, part in enumerate(mine.tensor_split(2)):
-            held[(k + half * len(pools)) % agents].append((part, torch.full((len(part),), k)))
+            held[(k + half * (agents // 2)) % agents].append((part, torch.full((len(part),), k)))
     validation, test = rest.tensor_split(2)
     each = len(validation) // agents
     problem = domain_weighting(
