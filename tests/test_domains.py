@@ -111,9 +111,9 @@ def test_plants_are_more_of_the_target_and_its_characters_without_order():
     torch.testing.assert_close(problem.unseen["test"], small().unseen["test"])
 
 
-@pytest.mark.parametrize("weights", [[0.5, *[0.5 / 19] * 19], "proportional"])
-def test_with_given_weights_an_agent_holds_windows_in_proportion(weights):
-    problem = tasks.domains(split=0, weights=weights, **TINY | {"agents": 1})
+@pytest.mark.parametrize("fixed", [{"weights": [0.5, *[0.5 / 19] * 19]}, {"proportional": True}])
+def test_with_given_weights_an_agent_holds_windows_in_proportion(fixed):
+    problem = tasks.domains(split=0, **fixed, **TINY | {"agents": 1})
     _, domain, factor = problem.lower.full(problem.everyone())
     p = problem.x0.softmax(0)
     shares = domain[0].bincount(minlength=20) / domain.shape[1]
@@ -124,7 +124,6 @@ def test_with_given_weights_an_agent_holds_windows_in_proportion(weights):
 def test_mixtures_are_what_they_are_called():
     own = {"technical": 0.4, "fiction": 0.35, "spam": 0.25}
     made = {name: domains.mixture(name, own) for name in (*domains.FIXED, "D-SOBA")}
-    assert made.pop("proportional") == "proportional"
     assert made == {
         "uniform": pytest.approx([1 / 3] * 3),
         "half target": pytest.approx([2 / 3, 1 / 6, 1 / 6]),

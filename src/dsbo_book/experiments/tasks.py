@@ -220,7 +220,8 @@ def domains(
     rows: int = 1000,
     scarce: int = 250,
     plants: bool = False,
-    weights: Sequence[float] | str | None = None,
+    weights: Sequence[float] | None = None,
+    proportional: bool = False,
     width: int = 32,
     tau: float = 0.02,
     batch: int = 16,
@@ -243,9 +244,11 @@ def domains(
     plants : bool
         Add two domains: ``twin``, more text of the target, and ``shuffled``, the same text with its
         characters in random order.
-    weights : sequence of float or str, optional
+    weights : sequence of float, optional
         Fix p, and hold as many windows of a domain as it says, 20 ``rows`` in all, so that each
-        counts alike; ``proportional`` to the windows that there are.
+        counts alike.
+    proportional : bool
+        Fix p in proportion to the windows that there are.
     width, tau, batch
         See `domain_weighting`.
     first_order : bool
@@ -255,7 +258,7 @@ def domains(
     rng = np.random.default_rng(split)
 
     def dealt(windows: Tensor) -> Tensor:
-        blocks = windows.split(40)
+        blocks = torch.split(windows, 40)
         return torch.cat([blocks[b] for b in rng.permutation(len(blocks))])
 
     pools = {name: dealt(windows) for name, windows in genres.items()}
@@ -264,9 +267,9 @@ def domains(
     if plants:
         order = torch.from_numpy(rng.permutation(twin.numel()))
         pools |= {"twin": twin, "shuffled": twin.flatten()[order].view_as(twin)}
-    if weights == "proportional":
-        found = [len(windows) for windows in genres.values()]
-        weights = [n / sum(found) for n in found]
+    if proportional:
+        there = [len(windows) for windows in genres.values()]
+        weights = [n / sum(there) for n in there]
     counts = [rows] * len(pools) if weights is None else [round(20 * rows * p) for p in weights]
     held: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(agents)]
     for k, (pool, n) in enumerate(zip(pools.values(), counts, strict=True)):
@@ -277,7 +280,7 @@ def domains(
     each = len(validation) // agents
     problem = domain_weighting(
         [(torch.cat(a), torch.cat(k)) for a, k in (zip(*own, strict=True) for own in held)],
-        validation[: each * agents].unflatten(0, (agents, each)),
+        validation[: each * agents].reshape(agents, each, -1),
         test,
         list(pools),
         codes,
