@@ -10,14 +10,14 @@ from torch.nn.functional import cross_entropy
 
 from dsbo import DSOBA, Peers, graphs, mixing, run
 from dsbo.network import spawn
-from dsbo_book.experiments import domains, tasks
+from dsbo_book.experiments import corpora, domains
 from dsbo_book.experiments.running import run_study
 from dsbo_book.experiments.study import Study
 from dsbo_book.problems import domain_weighting
 from dsbo_book.problems.domains import initial_transformer, nats, transformer
 
 TINY = {"dataset": "masc-sample", "agents": 4, "rows": 40, "scarce": 20, "width": 8, "batch": 4}
-small = cache(partial(tasks.domains, split=0, **TINY))
+small = cache(partial(corpora.domains, split=0, **TINY))
 
 
 def uneven(weights=None):
@@ -100,7 +100,7 @@ def test_two_agents_hold_a_genre_and_nobody_sees_what_tests():
 
 
 def test_plants_are_more_of_the_target_and_its_characters_without_order():
-    problem = tasks.domains(split=0, plants=True, **TINY)
+    problem = corpora.domains(split=0, plants=True, **TINY)
     names = problem.settings["domains"]
     assert names == [*small().settings["domains"], "twin", "shuffled"]
     batch = problem.lower.full(problem.everyone())
@@ -113,7 +113,7 @@ def test_plants_are_more_of_the_target_and_its_characters_without_order():
 
 @pytest.mark.parametrize("fixed", [{"weights": [0.5, *[0.5 / 19] * 19]}, {"proportional": True}])
 def test_with_given_weights_an_agent_holds_windows_in_proportion(fixed):
-    problem = tasks.domains(split=0, **fixed, **TINY | {"agents": 1})
+    problem = corpora.domains(split=0, **fixed, **TINY | {"agents": 1})
     _, domain, factor = problem.lower.full(problem.everyone())
     p = problem.x0.softmax(0)
     shares = domain[0].bincount(minlength=20) / domain.shape[1]
@@ -134,7 +134,7 @@ def test_mixtures_are_what_they_are_called():
 
 
 def test_adam_is_pytorchs():
-    problem = tasks.domains(split=0, weights=[1 / 20] * 20, **TINY | {"agents": 1})
+    problem = corpora.domains(split=0, weights=[1 / 20] * 20, **TINY | {"agents": 1})
     problem = replace(problem, lower=replace(problem.lower, size=None))
     trace = run(domains.Adam(1e-2), problem, steps=5, progress=False)
     y = problem.y0.clone().requires_grad_()
@@ -148,7 +148,7 @@ def test_adam_is_pytorchs():
 def test_training_from_scratch_with_learned_weights_is_a_study(tmp_path):
     cells = [{"method": m, "width": 8, "split": 0, "seed": 0} for m in ("D-SOBA", "uniform")]
     own = {f"{k}": 0.5 / 19 for k in range(19)} | {"technical": 0.5}
-    task = partial(tasks.domains, **{k: TINY[k] for k in ("dataset", "rows", "scarce")})
+    task = partial(corpora.domains, **{k: TINY[k] for k in ("dataset", "rows", "scarce")})
     start = partial(domains.retraining, own=lambda *_: own, task=task, steps=6, every=3)
     learned, uniform = run_study(Study(cells, start), tmp_path)
     assert domains.weights(learned)["twitter"] == pytest.approx(0.5, rel=1e-4)

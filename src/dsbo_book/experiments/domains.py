@@ -18,7 +18,7 @@ from dsbo.problems import Problem
 from dsbo.schedules import Schedule, at
 from dsbo.trace import Trace
 from dsbo.world import World
-from dsbo_book.experiments import networks, tasks
+from dsbo_book.experiments import corpora, networks
 from dsbo_book.experiments.stored import RECORDS, load_record
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
 
@@ -73,7 +73,7 @@ class Adam(Algorithm):
 
 def start(
     cell: Cell,
-    task: Callable[..., Problem] = tasks.domains,
+    task: Callable[..., Problem] = corpora.domains,
     steps: int = 1000,
     every: int = 50,
 ) -> Start:
@@ -116,7 +116,7 @@ def mixture(method: str, own: dict[str, float]) -> list[float]:
 def retraining(
     cell: Cell,
     own: Callable[[str, int], dict[str, float]] = learned,
-    task: Callable[..., Problem] = tasks.domains,
+    task: Callable[..., Problem] = corpora.domains,
     steps: int = 1000,
     every: int = 250,
 ) -> Start:
@@ -125,7 +125,7 @@ def retraining(
     Parameters
     ----------
     cell : dict
-        ``method`` says whose weights; the ``split`` is apart from the ``seed``.
+        ``method`` says whose weights. The start is that of the ``split``, the draws of the ``seed``.
     own : callable
         (method, split) -> weights that were learned.
     task, steps, every
@@ -137,7 +137,7 @@ def retraining(
     described = partial(
         task,
         split=cell["split"],
-        seed=cell["seed"],
+        seed=cell["split"],
         agents=1,
         weights=None if by_size else mixture(method, own(learner, cell["split"])),
         proportional=by_size,
@@ -149,15 +149,18 @@ def retraining(
 
 LEARNERS = cross(grid(method=["D-SOBA"]), [STEPS], grid(seed=SPLITS))
 PLANTS = cross(grid(method=["D-SOBA"], plants=[True]), [STEPS], grid(seed=SPLITS))
-MAIN = ("uniform", "half target", "same share", "D-SOBA")
-OTHERS = ("proportional", "target alone")
 RETRAININGS = [
-    *grid(method=MAIN, width=[32], split=SPLITS, seed=(0, 1, 2)),
-    *grid(method=OTHERS, width=[32], split=SPLITS, seed=[0]),
-    *grid(method=("uniform", "same share", "D-SOBA"), width=[72], split=SPLITS, seed=[0]),
+    *grid(
+        method=("uniform", "half target", "same share", "D-SOBA"),
+        width=[32],
+        split=SPLITS,
+        seed=(0, 1, 2),
+    ),
+    *grid(method=("proportional", "target alone"), width=[32], split=[0], seed=[0]),
+    *grid(method=("uniform", "D-SOBA"), width=[72], split=SPLITS, seed=[0]),
 ]
 """A transformer of width 72 has four times as many parameters as one of width 32."""
-SAMPLE = partial(tasks.domains, dataset="masc-sample", rows=240, scarce=60)
+SAMPLE = partial(corpora.domains, dataset="masc-sample", rows=240, scarce=60)
 QUICK = partial(start, task=SAMPLE, steps=100, every=10)
 STUDIES = {
     "paper": Study(LEARNERS + PLANTS, start),
