@@ -125,7 +125,7 @@ def retraining(
     Parameters
     ----------
     cell : dict
-        ``method`` says whose weights. The start is that of the ``split``, the draws of the ``seed``.
+        ``method`` says whose weights. The start follows the ``split``, the draws the ``seed``.
     own : callable
         (method, split) -> weights that were learned.
     task, steps, every
