@@ -149,7 +149,7 @@ def test_training_from_scratch_with_learned_weights_is_a_study(tmp_path):
     cells = [{"method": m, "width": 8, "split": 0, "seed": 0} for m in ("D-SOBA", "uniform")]
     own = {f"{k}": 0.5 / 19 for k in range(19)} | {"technical": 0.5}
     task = partial(corpora.domains, **{k: TINY[k] for k in ("dataset", "rows", "scarce")})
-    start = partial(domains.retraining, own=lambda *_: own, task=task, steps=6, every=3)
+    start = partial(domains.retraining, own=lambda _: own, task=task, steps=6, every=3)
     learned, uniform = run_study(Study(cells, start), tmp_path)
     assert domains.weights(learned)["twitter"] == pytest.approx(0.5, rel=1e-4)
     assert domains.weights(uniform)["twitter"] == pytest.approx(0.05, rel=1e-4)
