@@ -85,6 +85,7 @@ EXPERIMENTS = {
     "meta": _figure(
         "meta", "DIAMOND learns a common representation (Qiu et al. 2023, Figs 1 to 3)", "long"
     ),
+    "domains-tuning": _tuning("domains"),
     "domains": _figure(
         "domains", "D-SOBA learns mixture weights of text domains (Kong et al. 2025, application)"
     ),

@@ -21,6 +21,7 @@ from dsbo.world import World
 from dsbo_book.experiments import corpora, networks
 from dsbo_book.experiments.stored import RECORDS, load_record
 from dsbo_book.experiments.study import Cell, Start, Study, cross, grid
+from dsbo_book.experiments.tuning import trials
 
 METHODS: dict[str, Callable[..., Algorithm]] = {
     "D-SOBA": DSOBA,
@@ -32,6 +33,7 @@ SPLITS = (0, 1, 2)
 """Seeds of the deal of windows; a learner draws with the same seed."""
 STEPS = {"alpha": 2.0, "beta": 0.5}
 """Of x and y, the same for every method; those of z and of the moving average are 0.1 and 0.2."""
+CANDIDATES = grid(alpha=(1.0, 2.0, 4.0), beta=(0.5,))
 FIXED = ("uniform", "half target", "target alone", "same share")
 """Weights that nobody learns; the last has the target's learned share, and the rest uniform."""
 
@@ -165,6 +167,8 @@ STUDIES = {
     "quick": Study([LEARNERS[0]], QUICK),
 }
 """``quick`` is what a page runs, on the sample that comes with the package."""
+TRIALS = trials(grid(method=METHODS), lambda _: CANDIDATES)
+TUNING = {"paper": Study(TRIALS, partial(start, steps=400)), "quick": Study(TRIALS, QUICK)}
 RETRAINING = {
     "paper": Study(RETRAININGS, retraining),
     "quick": Study(
