@@ -1,4 +1,4 @@
-"""The data sets of the book, each as the same five things."""
+"""The data sets of the book: labelled samples, each as the same five things, and texts."""
 
 from __future__ import annotations
 
