@@ -42,21 +42,20 @@ def transformer(y: dict[str, Tensor], codes: Tensor) -> Tensor:
 
 
 def initial_transformer(codes: int, T: int, width: int, seed: int) -> dict[str, Tensor]:
-    """Return matrices of variance 1 / rows; embeddings and places have a variance of 1 / width."""
+    """Return matrices of variance 1 / inputs; of embeddings and places it is 1 / width."""
     g = torch.Generator("cpu").manual_seed(seed)
     shapes = {
-        "embed": (codes, width),
-        "place": (T, width),
-        "attend": (width, 3 * width),
-        "gather": (width, width),
-        "up": (width, 2 * width),
-        "down": (2 * width, width),
-        "head": (width, codes),
+        "embed": (codes, width, width),
+        "place": (T, width, width),
+        "attend": (width, 3 * width, width),
+        "gather": (width, width, width),
+        "up": (width, 2 * width, width),
+        "down": (2 * width, width, 2 * width),
+        "head": (width, codes, width),
     }
-    scale = {"embed": width, "place": width, "down": 2 * width}
     return {
-        name: torch.randn(shape, generator=g, device="cpu") / math.sqrt(scale.get(name, width))
-        for name, shape in shapes.items()
+        name: torch.randn(rows, columns, generator=g, device="cpu") / math.sqrt(inputs)
+        for name, (rows, columns, inputs) in shapes.items()
     }
 
 
