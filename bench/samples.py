@@ -82,10 +82,11 @@ def texts() -> Iterator[tuple[str, str, bytes]]:
     members = {f"masc_tagged/{genre}.txt": text for genre, text in tagged.items()}
     listed = "".join(f"{genre}.txt {genre}\n" for genre in genres)
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+    with zipfile.ZipFile(packed, "w") as file:
         for name, text in {"masc_tagged/categories.txt": listed, **members}.items():
-            file.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
-    yield "masc", "masc.zip", packed.getvalue()
+            file.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
+    content = lzma.compress(packed.getvalue(), preset=9 | lzma.PRESET_EXTREME)
+    yield "masc", "masc.zip.xz", content
 
 
 def main() -> None:

@@ -169,6 +169,7 @@ FORMATS = {
     "idx xz": data("a.xz", lzma.compress(IDX), formats.idx),
     "libsvm": data("a9a.bz2", bz2.compress(LIBSVM), libsvm),
     "texts": data("masc.zip", masc(), formats.texts),
+    "texts xz": data("masc.zip.xz", lzma.compress(masc()), formats.texts),
     "tar": data("toy.tar.gz", tarball(), unpacked),
 }  # fmt: skip
 INNER = {

@@ -138,7 +138,7 @@ def libsvm(path: Path, features: int) -> tuple[NDArray[np.float32], NDArray[np.f
 
 
 def texts(path: Path) -> dict[str, str]:
-    """Return the text of every genre in a zip archive of MASC, tags of words left out.
+    """Return the text of every genre in a zip archive of MASC, or one in xz, without words' tags.
 
     A member ``categories.txt`` says which genre each of the other members is of.
 
@@ -148,7 +148,7 @@ def texts(path: Path) -> dict[str, str]:
         If it is no such archive.
     """
     with _refusing(path):
-        members = unzipped(path, LARGEST)
+        members = unzipped(io.BytesIO(_unpacked(path)), LARGEST)
         listed = members["masc_tagged/categories.txt"].decode().split()
         genres = dict[str, str]()
         for name, genre in zip(listed[::2], listed[1::2], strict=True):
@@ -157,7 +157,7 @@ def texts(path: Path) -> dict[str, str]:
         return genres
 
 
-def unzipped(path: Path, largest: int) -> dict[str, bytes]:
+def unzipped(archive: Path | io.BytesIO, largest: int) -> dict[str, bytes]:
     """Return the members of a zip archive, which are together no larger than it says.
 
     Raises
@@ -165,7 +165,7 @@ def unzipped(path: Path, largest: int) -> dict[str, bytes]:
     ValueError
         If that is more than ``largest`` bytes; and whatever `zipfile` raises.
     """
-    with zipfile.ZipFile(path) as file:
+    with zipfile.ZipFile(archive) as file:
         require_size(file, largest)
         members = {}
         for member in file.infolist():
