@@ -3,16 +3,20 @@
     DSBO_DATA=folder python bench/samples.py
 
 Images are drawn at random without replacement, every class as often in proportion as in the
-original, and shuffled. The rows of a9a are all there. ``sources.json`` gets the checksums.
+original, and shuffled. The rows of a9a are all there, and the first
+characters of each genre of MASC. ``sources.json`` gets the checksums.
 """
 
 from __future__ import annotations
 
 import bz2
 import hashlib
+import io
 import json
 import lzma
+import re
 import struct
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +30,7 @@ SIZES = {
     "fashion_mnist": {"train": 5000, "t10k": 500},
     "mnist": {"train": 3600, "t10k": 400},
 }
+TEXT = {"technical": 32_000}
 SEED = 0
 
 
@@ -68,10 +73,26 @@ def rows() -> Iterator[tuple[str, str, bytes]]:
         yield "a9a", file + ".bz2", bz2.compress(path.read_bytes())
 
 
+def texts() -> Iterator[tuple[str, str, bytes]]:
+    """Give the beginning of every genre of MASC, of the target of the experiment more, untagged."""
+    (path,) = registry.find("masc").values()
+    genres = {g: text[: TEXT.get(g, 8_000)] for g, text in formats.texts(path).items()}
+    # A word that looks tagged gets a tag that is left out when it is read.
+    tagged = {genre: re.sub(r"(_[^\s_]+)(?=\s|$)", r"\1_X", t) for genre, t in genres.items()}
+    members = {f"masc_tagged/{genre}.txt": text for genre, text in tagged.items()}
+    listed = "".join(f"{genre}.txt {genre}\n" for genre in genres)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name, text in {"masc_tagged/categories.txt": listed, **members}.items():
+            file.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
+    content = lzma.compress(packed.getvalue(), preset=9 | lzma.PRESET_EXTREME)
+    yield "masc", "masc.zip.xz", content
+
+
 def main() -> None:
     """Write the samples and their checksums."""
     listed: dict[str, Any] = json.loads((HERE / "sources.json").read_text("utf-8"))
-    for name, file, packed in (*images(), *rows()):
+    for name, file, packed in (*images(), *rows(), *texts()):
         (HERE / name).mkdir(exist_ok=True)
         (HERE / name / file).write_bytes(packed)
         listed[name]["sample_files"][file] = hashlib.sha256(packed).hexdigest()

@@ -11,6 +11,7 @@ import struct
 import sys
 import tarfile
 import threading
+import zipfile
 from argparse import Namespace
 from pathlib import Path
 
@@ -427,6 +428,36 @@ def test_the_rows_of_a9a_are_the_originals():
         original = registry.SOURCES["a9a"].files[file.removesuffix(".bz2")]
         assert sha256(bz2.decompress(path.read_bytes())) == original
     assert data.load("a9a").y_train.sum() == 7841
+
+
+def test_texts_lose_the_tags_of_their_words(tmp_path):
+    with zipfile.ZipFile(tmp_path / "masc.zip", "w") as file:
+        file.writestr("masc_tagged/categories.txt", "a.txt fiction\nb.txt spam\nc.txt fiction\n")
+        for name, text in {"a": "He_PRP said_VBD :_:\n\n", "b": "a_b_NN", "c": "._."}.items():
+            file.writestr(f"masc_tagged/{name}.txt", text)
+    assert formats.texts(tmp_path / "masc.zip") == {"fiction": "He said :\n\n.", "spam": "a_b"}
+
+
+def test_the_sample_of_masc_has_20_genres_and_four_times_the_text_of_the_target():
+    texts = data.texts("masc-sample")
+    assert sorted({len(text) for text in texts.values()}) == [8_000, 32_000]
+    assert len(texts) == 20
+    assert len(texts["technical"]) == 32_000
+    assert texts["technical"].startswith("Introduction Older adults are frequently counseled")
+    assert data.samples("masc")["masc.zip.xz"].stat().st_size < 80_000
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "says"),
+    [
+        (data.load, "masc", "masc holds texts"),
+        (data.load, "masc-sample", "read it by data.texts"),
+        (data.texts, "mnist", "'mnist' holds no texts; give masc or masc-sample"),
+    ],
+)
+def test_texts_and_labelled_samples_are_not_taken_for_each_other(read, name, says):
+    with pytest.raises(ValueError, match=says):
+        read(name)
 
 
 def test_samples_are_small_and_their_licences_are_told():

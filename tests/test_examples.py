@@ -16,6 +16,7 @@ SUCCEEDS = {
         lambda a, b, c: a < c and c - b < 0.05 * (c - a),
     ),
     "cleaning_cnn": (r"AUC of the weights: (\d\.\d\d)", lambda auc: auc > 0.9),
+    "domains": (r"sources: ([\d.]+), ([\d.]+), ([\d.]+)", lambda a, b, c: a > 2 * (b + c)),
     "learned_regulariser": (r"([\d.]+) as it starts, ([\d.]+) as learned", lambda a, b: b < a / 4),
     "minimax": (r"([\d.]+) before, ([\d.e+-]+) after", lambda a, b: b < a / 1000),
     "personal_heads": (r"([\d.]+) before, ([\d.]+) after", lambda a, b: b < a / 4),

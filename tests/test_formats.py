@@ -136,6 +136,21 @@ def libsvm(path):
     return formats.libsvm(path, 123)
 
 
+def masc():
+    """Texts of two genres, one of them in two members, as MASC packs them."""
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+            texts = {
+                "a.txt": "Two_CD words_NNS ._.\n",
+                "b.txt": "snake_case_NN",
+                "c.txt": "more_JJR",
+            }
+            told = "".join(f"{name} {'letters' if name != 'b.txt' else 'code'}\n" for name in texts)
+            for name, text in {"categories.txt": told, **texts}.items():
+                packed.writestr(f"masc_tagged/{name}", text)
+        return file.getvalue()
+
+
 FORMATS = {
     "trace": Format("one.csv", TRACES["one"].save, Trace.load, TraceError),
     "record": Format(
@@ -153,6 +168,8 @@ FORMATS = {
     "idx gz": data("a.gz", gzip.compress(IDX, mtime=0), formats.idx),
     "idx xz": data("a.xz", lzma.compress(IDX), formats.idx),
     "libsvm": data("a9a.bz2", bz2.compress(LIBSVM), libsvm),
+    "texts": data("masc.zip", masc(), formats.texts),
+    "texts xz": data("masc.zip.xz", lzma.compress(masc()), formats.texts),
     "tar": data("toy.tar.gz", tarball(), unpacked),
 }  # fmt: skip
 INNER = {
@@ -503,6 +520,14 @@ def test_data_that_unpack_to_more_are_refused_as_soon_as_they_do(tmp_path, monke
         told.size = BOMB
         tar.addfile(told, io.BytesIO(bytes(BOMB)))
     assert peak(lambda: formats.member(path, "toy/one")) < 16 * MIB
+
+
+def test_texts_that_unpack_to_more_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "LARGEST", MIB)
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("masc_tagged/categories.txt", bytes(BOMB))
+    assert peak(lambda: refuses("too large", DataCorrupted, formats.texts, path)) < 16 * MIB
 
 
 def test_rows_without_columns_are_not_counted_up_to(tmp_path):

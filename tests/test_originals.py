@@ -45,9 +45,17 @@ def test_data_sets_have_their_known_sizes_and_first_labels(name):
         assert (x.min(), x.max(), x.dtype) == (0, 1, torch.float32)
 
 
+def test_masc_has_its_known_genres_and_sizes():
+    texts = data.texts("masc")
+    assert len(texts) == 20
+    assert sum(map(len, texts.values())) == 2_997_890
+    sample = data.texts("masc-sample")
+    assert {genre: texts[genre][: len(text)] for genre, text in sample.items()} == sample
+
+
 def test_the_samples_are_what_their_script_draws():
     script = runpy.run_path(str(Path(__file__).parents[1] / "bench/samples.py"))
-    made = [*script["images"](), *script["rows"]()]
+    made = [*script["images"](), *script["rows"](), *script["texts"]()]
     assert len(made) == sum(len(source.sample_files) for source in registry.SOURCES.values())
     for name, file, packed in made:
         unpack = bz2.decompress if file.endswith(".bz2") else lzma.decompress

@@ -47,7 +47,7 @@ def test_every_study_is_told_by_its_cells_and_identities_without_data(name, scal
     for cell in study.cells:
         told = identity(study.start(cell))
         assert type(cell["seed"]) is int
-        assert told["problem"].get("seed", cell["seed"]) in (cell["seed"], 0)
+        assert told["problem"].get("seed", cell["seed"]) in (cell["seed"], cell.get("split"), 0)
         assert bool(told["data"]) == ("dataset" in told["problem"])
     if name.endswith("tuning"):
         reported = EXPERIMENTS[name.removesuffix("-tuning")].study(scale)

@@ -1,7 +1,7 @@
 """Real data, each file checked against its published checksum, and ways to deal it out."""
 
 from dsbo_book.data import split, synthetic
-from dsbo_book.data.datasets import Dataset, checksums, load
+from dsbo_book.data.datasets import Dataset, checksums, load, texts
 from dsbo_book.data.registry import (
     NAMES,
     DataCorrupted,
@@ -24,5 +24,6 @@ __all__ = [
     "source_of",
     "split",
     "synthetic",
+    "texts",
     "verify",
 ]

@@ -1,4 +1,4 @@
-"""The data sets of the book, each as the same five things."""
+"""The data sets of the book: labelled samples, each as the same five things, and texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from dsbo_book.data import formats
 from dsbo_book.data.registry import SOURCES, find, samples, source_of
 
-__all__ = ["Dataset", "checksums", "load"]
+__all__ = ["Dataset", "checksums", "load", "texts"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def load(name: str) -> Dataset:
     DataUnavailable, DataCorrupted
         If the original, or the sample, is not there or is another file.
     ValueError
-        If there is no such data set.
+        If there is no such data set, or it is MASC, which is `texts`.
 
     Examples
     --------
@@ -63,11 +63,39 @@ def load(name: str) -> Dataset:
     """
     original = name.removesuffix("-sample")
     source_of(original)
+    if original == "masc":
+        raise ValueError("masc holds texts, no labelled samples; read it by data.texts")
     if original == "a9a":
         return _a9a(samples("a9a"))
     if name != original:
         return _idx(samples(original))
     return _cifar10(find(name)) if name == "cifar10" else _idx(find(name))
+
+
+def texts(name: str) -> dict[str, str]:
+    """Return the text of every genre of MASC; of ``masc-sample`` what comes with the package.
+
+    Parameters
+    ----------
+    name : str
+        ``masc`` or ``masc-sample``.
+
+    Raises
+    ------
+    DataUnavailable, DataCorrupted
+        If the original, or the sample, is not there or is another file.
+    ValueError
+        If it is no data set of texts.
+
+    Examples
+    --------
+    >>> sorted(texts("masc-sample"))[:3]
+    ['blog', 'court-transcript', 'debate-transcript']
+    """
+    if name.removesuffix("-sample") != "masc":
+        raise ValueError(f"{name!r} holds no texts; give masc or masc-sample")
+    paths = find(name) if name == "masc" else samples("masc")
+    return formats.texts(*paths.values())
 
 
 def checksums(name: str) -> dict[str, str]:

@@ -11,8 +11,10 @@ import hashlib
 import io
 import lzma
 import pickle
+import re
 import struct
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ from dsbo_book.data.registry import DataCorrupted
 
 LARGEST = 2**28
 """So many bytes a file may have once it is unpacked; the largest original has 47 millions."""
+PIECE = 2**12
 PACKED: dict[str, Callable[[], Any]] = {
     ".gz": partial(zlib.decompressobj, 16 + zlib.MAX_WBITS),
     ".xz": partial(lzma.LZMADecompressor, memlimit=LARGEST),
@@ -49,6 +52,7 @@ SPOILT = (
     pickle.UnpicklingError,
     struct.error,
     tarfile.TarError,
+    zipfile.BadZipFile,
     zlib.error,
 )
 """What reading a spoilt file raises."""
@@ -131,6 +135,50 @@ def libsvm(path: Path, features: int) -> tuple[NDArray[np.float32], NDArray[np.f
         if not (np.isfinite(x.data).all() and np.isfinite(y).all()):
             raise ValueError("a number is not finite")
         return x.toarray(), y
+
+
+def texts(path: Path) -> dict[str, str]:
+    """Return the text of every genre in a zip archive of MASC, or one in xz, without words' tags.
+
+    A member ``categories.txt`` says which genre each of the other members is of.
+
+    Raises
+    ------
+    DataCorrupted
+        If it is no such archive.
+    """
+    with _refusing(path):
+        members = unzipped(io.BytesIO(_unpacked(path)), LARGEST)
+        listed = members["masc_tagged/categories.txt"].decode().split()
+        genres = dict[str, str]()
+        for name, genre in zip(listed[::2], listed[1::2], strict=True):
+            tagged = members[f"masc_tagged/{name}"].decode()
+            genres[genre] = genres.get(genre, "") + re.sub(r"_[^\s_]+(?=\s|$)", "", tagged)
+        return genres
+
+
+def unzipped(archive: Path | io.BytesIO, largest: int) -> dict[str, bytes]:
+    """Return the members of a zip archive, which are together no larger than it says.
+
+    Raises
+    ------
+    ValueError
+        If that is more than ``largest`` bytes; and whatever `zipfile` raises.
+    """
+    with zipfile.ZipFile(archive) as file:
+        require_size(file, largest)
+        members = {}
+        for member in file.infolist():
+            with file.open(member) as packed:
+                # In pieces: of one, LZMA unpacks all, also what goes beyond the size that is told.
+                members[member.filename] = b"".join(iter(partial(packed.read, PIECE), b""))
+    return members
+
+
+def require_size(file: zipfile.ZipFile, largest: int) -> None:
+    """Raise a ValueError if the members of an archive say that they have more bytes together."""
+    if (size := sum(member.file_size for member in file.infolist())) > largest:
+        raise ValueError(f"an archive of {size} bytes is too large, {largest} is the most")
 
 
 def member(archive: Path, name: str) -> bytes:

@@ -85,6 +85,13 @@ EXPERIMENTS = {
     "meta": _figure(
         "meta", "DIAMOND learns a common representation (Qiu et al. 2023, Figs 1 to 3)", "long"
     ),
+    "domains-tuning": _tuning("domains"),
+    "domains": _figure(
+        "domains", "D-SOBA learns mixture weights of text domains (Kong et al. 2025, application)"
+    ),
+    "domains-retraining": _figure(
+        "domains", "What learned weights are worth: training from scratch", table="RETRAINING"
+    ),
     "a9a-tuning": _tuning("a9a"),
     "a9a": _figure("a9a", "DIAMOND tunes a regulariser on a9a (Qiu et al. 2023, Fig. 4)"),
     "actor-critic-tuning": _tuning("actor_critic"),

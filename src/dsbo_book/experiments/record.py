@@ -17,7 +17,6 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsbo.trace import Trace, TraceError, replacing
+from dsbo_book.data.formats import require_size, unzipped
 
 __all__ = ["FORMAT", "SUFFIX", "Record", "read", "write"]
 
@@ -32,7 +32,6 @@ FORMAT = 2
 SUFFIX = ".npz"
 LARGEST = 2**30
 """So many bytes a record may have once it is unpacked; the paper's have at most five millions."""
-PIECE = 2**12
 BROKEN = (
     ArithmeticError,
     AttributeError,
@@ -109,7 +108,7 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
             _write_array(file, column, _column(column, values))
         for name, xbar in kept.items():
             _write_array(file, f"xbar/{name}", np.asarray(xbar))
-        _check_size(file)
+        require_size(file, LARGEST)
     return path
 
 
@@ -125,7 +124,7 @@ def read(path: str | Path) -> Record:
         know.
     """
     try:
-        members = _unpacked(Path(path))
+        members = unzipped(Path(path), LARGEST)
         told = json.loads(members.pop("runs.json"))
         if told["format"] != FORMAT:
             raise TraceError(
@@ -143,23 +142,6 @@ def read(path: str | Path) -> Record:
             f"{path} is not a record: {error!r}. Make it anew with dsbo run, or restore it from a "
             "copy"
         ) from error
-
-
-def _unpacked(path: Path) -> dict[str, bytes]:
-    """Return the members of a zip archive, which are together no larger than it says."""
-    with zipfile.ZipFile(path) as file:
-        _check_size(file)
-        members = {}
-        for member in file.infolist():
-            with file.open(member) as packed:
-                # In pieces: of one, LZMA unpacks all, also what goes beyond the size that is told.
-                members[member.filename] = b"".join(iter(partial(packed.read, PIECE), b""))
-    return members
-
-
-def _check_size(file: zipfile.ZipFile) -> None:
-    if (size := sum(member.file_size for member in file.infolist())) > LARGEST:
-        raise ValueError(f"a record of {size} bytes is too large, {LARGEST} is the most")
 
 
 def _array(name: str, raw: bytes) -> NDArray[Any]:
