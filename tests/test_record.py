@@ -40,6 +40,15 @@ def test_single_precision_is_used_only_where_it_loses_nothing(tmp_path):
         assert (file["loss"].dtype, file["auc"].dtype) == (np.float32, np.float64)
 
 
+def test_times_are_kept_to_a_thousandth_of_a_second(tmp_path):
+    measured = [0.0, 0.123456789, 3600.9876543]
+    trace = Trace([{"seconds": seconds} for seconds in measured])
+    held = record.read(record.write(tmp_path / "all.npz", {"one": trace}, {}))
+    np.testing.assert_allclose(held.traces["one"]["seconds"], measured, rtol=0, atol=5e-4)
+    with np.load(tmp_path / "all.npz") as file:
+        assert file["seconds"].dtype == np.float32
+
+
 def test_equal_records_are_equal_files(tmp_path):
     first, second = (record.write(tmp_path / f"{k}.npz", TRACES, KEPT) for k in "ab")
     assert first.read_bytes() == second.read_bytes()
