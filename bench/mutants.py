@@ -100,6 +100,20 @@ SAME_BITS = PEERS + "processes_give_the_same_bits_as_none"
 EXACT = (PROBLEMS, LEVELS, HYPERGRAD, "src/dsbo/hypergrad.py")
 MUTANTS = (
     Mutant(
+        "hypergrad: back through the steps in their order", H,
+        "for point in reversed(points):", "for point in points:", (HYPERGRAD,),
+    ),
+    Mutant(
+        "hypergrad: the way back adds what y bears", H,
+        "q, a = q - beta * Ja", "q, a = q + beta * Ja", (HYPERGRAD,),
+    ),
+    Mutant(
+        "provenance: a newer setting is told where it acts only by its default",
+        "src/dsbo/provenance.py",
+        "and value == setting.default", "and value != setting.default",
+        ("tests/test_conformance.py::test_lower_steps_are_told_where_they_act_so_that_older_records_stay",),
+    ),
+    Mutant(
         "scales: the change of the hypergradient, not its rate", "src/dsbo/scales.py",
         "float(change.norm() / direction.norm())", "float(change.norm())", (SUGGEST,),
     ),
@@ -568,8 +582,8 @@ MUTANTS = (
     ),
     Mutant(
         "dsgd: D-SGD tracks", A + "dsgd.py",
-        "Cost(\"d\", hvps=\"chain\")\n    tracking: ClassVar[bool] = False",
-        "Cost(\"d\", hvps=\"chain\")\n    tracking: ClassVar[bool] = True",
+        "Cost(\"d\", lower_grads=\"inner\", hvps=\"chain\")\n    tracking: ClassVar[bool] = False",
+        "Cost(\"d\", lower_grads=\"inner\", hvps=\"chain\")\n    tracking: ClassVar[bool] = True",
     ),
     Mutant(
         "sparkle: ED remembers the iterate, not its error", SPARKLE,
@@ -865,8 +879,8 @@ ACROSS = (
     ),
     (
         "dsgd: D-SGD tracks", A + "dsgd.py",
-        'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = False',
-        'Cost("d", hvps="chain")\n    tracking: ClassVar[bool] = True',
+        'Cost("d", lower_grads="inner", hvps="chain")\n    tracking: ClassVar[bool] = False',
+        'Cost("d", lower_grads="inner", hvps="chain")\n    tracking: ClassVar[bool] = True',
         ("diamond", "gradient-tracking"),
     ),
     (

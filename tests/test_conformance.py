@@ -23,6 +23,7 @@ from reference.madsbo import madsbo
 from reference.sustain import sustain
 
 from dsbo import (
+    DSGD,
     DSOBA,
     MADSBO,
     MDBO,
@@ -34,6 +35,7 @@ from dsbo import (
     algorithms,
     conformance,
     mixing,
+    provenance,
     run,
     traced,
 )
@@ -58,7 +60,9 @@ class Case:
         if "K" in settings:
             settings["length"] = drawn_length(seed, settings["K"])
         sizes = c["p"].shape[1], c["r"].shape[1]
-        if "T_y" in settings or "q" in settings:
+        if "inner" in settings:
+            settings["lower_steps"] = settings.pop("inner")
+        if not settings.keys().isdisjoint({"T_y", "q", "lower_steps"}):
             settings["inner"] = drawn_inner(seed, noise, *sizes)
         noise = drawn_noise(seed, noise, *sizes)
         return self.reference(c, W, **settings, steps=steps, noise=noise)
@@ -350,8 +354,15 @@ def test_loops_and_shares_out_of_range_are_refused():
     for name in ("T_y", "T_z"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
             MADSBO(**{**CASES["madsbo"].settings, name: 0})
+    with pytest.raises(ValueError, match="inner must be at least 1, got 0"):
+        DSGD(**{**CASES["dsgd"].settings, "inner": 0})
     with pytest.raises(ValueError, match="relaxation must be"):
         MDBO(**{**CASES["mdbo"].settings, "relaxation": 0.0})
+
+
+def test_lower_steps_are_told_where_they_act_so_that_older_records_stay():
+    told, one = (provenance.settings(CASES[name].algorithm) for name in ("dsgd inner", "dsgd"))
+    assert told == one | {"inner": "4"}
 
 
 COUNTED = (*ORACLES, "rounds", "floats")

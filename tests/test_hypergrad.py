@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from cases import quadratic
+from cases import quadratic, t2, tanh_problem
 
-from dsbo import DIAMOND
-from dsbo.hypergrad import Chain, curvature, neumann
+from dsbo import DIAMOND, DSGD, INTERACT, run
+from dsbo.hypergrad import Chain, cg, curvature, itd, neumann
 from dsbo.problems import Problem
 from dsbo.schedules import Momentum, Power
 from dsbo.world import Draws
@@ -98,6 +98,65 @@ def test_a_series_that_is_none_is_refused(change):
         DIAMOND(**settings | change)
     with pytest.raises(ValueError, match="scale"):
         Momentum(-1.0, Power(1.0))
+
+
+def test_differentiating_the_steps_is_what_autograd_makes_of_them():
+    problem, beta = tanh_problem(N), 0.3
+    x, y = at(problem)
+    drawn = draws(problem)
+    xi, zetas = drawn.xi(0), drawn.zetas(0, 3)
+    got = itd(problem.f, problem.g, x, y, xi, zetas, beta)
+    grad = torch.func.grad
+
+    def unrolled(x, y, xi, zetas):
+        for zeta in zetas:
+            y = y - beta * grad(problem.g.loss, argnums=1)(x, y, zeta)
+        return problem.f.loss(x, y, xi)
+
+    want = torch.vmap(grad(unrolled))(x, y, xi, zetas)
+    np.testing.assert_allclose(got, want, atol=1e-12)
+
+
+def test_differentiating_the_steps_is_a_series_on_a_quadratic():
+    c, problem = quadratic()
+    x, start = at(problem)
+    beta, D = 0.1, 6
+    chain = draws(problem).chain(0, D)
+    got = itd(problem.f, problem.g, x, start, chain.xi, chain.zetas, beta)
+    y = start.numpy()
+    for _ in range(D):
+        slope = np.einsum("nij,nj->ni", c["A"], y) - np.einsum("nij,nj->ni", c["B"], x) - c["b"]
+        y = y - beta * slope
+    np.testing.assert_allclose(got, partial_sum(c, x.numpy(), y, D, 1 / beta), atol=1e-12)
+
+
+def mean_agent(problem):
+    """One agent with the mean of all agents' losses."""
+    return type(problem)(**problem.coefficients(shared=True))
+
+
+def test_what_fixed_loops_leave_of_the_hypergradient():
+    problem = mean_agent(t2())
+    best = [row[None] for row in problem.solution()[:3]]
+    everything = draws(problem)
+    data = everything.xi(0), [everything.zeta(0)] * 10
+    q = itd(problem.f, problem.g, best[0], best[1], *data, 0.2)
+    assert float(q.norm()) == pytest.approx(9.06e-3, abs=5e-6)
+    z, (A, B) = best[2][0], (problem.coefficients()[k][0] for k in "AB")
+    left = B.T @ torch.linalg.matrix_power(torch.eye(1).double() - 0.2 * A, 10) @ z
+    np.testing.assert_allclose(q[0], -left, atol=1e-12)
+    both = cg(problem.f, problem.g, *best[:2], data[0], data[1][0], steps=1, tol=0)
+    np.testing.assert_allclose(both, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("K", "rest"), [(1, 0.2736318408), (3, 0.3164857329), (10, 0.3216322548)])
+@pytest.mark.parametrize("method", [DSGD, INTERACT, DIAMOND])
+@pytest.mark.parametrize("inner", [1, 3])
+def test_every_method_with_a_series_rests_at_the_same_point(method, inner, K, rest):
+    settings = {"eta": 0.5, "gamma": 0.5} if method is DIAMOND else {}
+    settings |= {"K": K, "L": 2.0, "full_sum": True, "inner": inner}
+    state = run(method(0.1, 0.2, **settings), mean_agent(t2()), steps=600, every=600).state
+    assert float(state.x) == pytest.approx(rest, abs=1e-9)
 
 
 def mean(rows):

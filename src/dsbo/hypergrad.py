@@ -10,7 +10,7 @@ every agent can, from its own samples: `neumann`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,6 +176,49 @@ def curvature(
     values = torch.linalg.eigvalsh(torch.where(finite[:, None, None], T, 0.0))
     values[~finite] = torch.nan
     return values[:, 0], values[:, -1]
+
+
+def itd(
+    f: Level, g: Level, x: Tensor, y: Tensor, xi: Any, zetas: Sequence[Any], beta: float
+) -> Tensor:
+    """Differentiate f(x, y_D(x)) for every agent, with y_D reached by D steps on its own g.
+
+        y_j = y_{j-1} - beta ∇₂g(x, y_{j-1}; ζʲ)                       j = 1, …, D
+        q <- q - beta ∇²₁₂g a,   a <- a - beta ∇²₂₂g a                 j = D, …, 1, at y_{j-1}
+
+    The way back starts with q = ∇₁f and a = ∇₂f at y_D and costs D products of each kind; nothing
+    is kept but the D points. Where g is quadratic it is the D-term `neumann` sum at y_D with
+    L = 1/beta, so D fixed steps never make it exact, from whatever y they start.
+
+    Shaban et al. 2019 and others.
+
+    Parameters
+    ----------
+    f, g : Level
+        Upper and lower level.
+    x, y : Tensor
+        Every agent's x ``[n, d]`` and first y ``[n, p]``.
+    xi : Any
+        Upper batch.
+    zetas : sequence
+        D lower batches, one a step.
+    beta : float
+        Step of y.
+
+    Returns
+    -------
+    Tensor
+        ``[n, d]``.
+    """
+    points = []
+    for zeta in zetas:
+        points.append(g.at(x, y, zeta))
+        y = y - beta * points[-1].grad()[1]
+    q, a = f.grad(x, y, xi)
+    for point in reversed(points):
+        Ja, Ha = point.both(a)
+        q, a = q - beta * Ja, a - beta * Ha
+    return q
 
 
 class Chain(NamedTuple):

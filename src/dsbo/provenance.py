@@ -35,6 +35,8 @@ def settings(algorithm: Algorithm) -> dict[str, Any]:
     told: dict[str, Any] = {"name": type(algorithm).__name__}
     for setting in fields(algorithm):
         value = getattr(algorithm, setting.name)
+        if setting.metadata.get("told") == "unless default" and value == setting.default:
+            continue  # it is newer than records
         plain = value.value if isinstance(value, Constant) else value
         told[setting.name] = plain if isinstance(plain, float | None) else repr(plain)
     return told

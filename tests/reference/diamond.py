@@ -21,9 +21,13 @@ def estimate(c, i, x, y, noise, k, K, L, full_sum):
 
 
 def diamond(
-    c, W, alpha, beta, eta, gamma, K, L, steps, noise, length, full_sum=False, tracking=True
-):
-    """noise(i, t) returns that of the two upper gradients and the lower one, length(i, t) k."""
+    c, W, alpha, beta, eta, gamma, K, L, steps, noise, length, full_sum=False, tracking=True,
+    lower_steps=1, inner=None,
+):  # fmt: skip
+    """noise(i, t) returns that of the two upper gradients and the lower one, length(i, t) k.
+
+    inner(i, t, B) gives B noises of the lower steps before the last.
+    """
     N, d = c["p"].shape
     q = c["r"].shape[1]
     x, p, u = ([np.zeros(d) for _ in range(N)] for _ in range(3))
@@ -31,6 +35,10 @@ def diamond(
     x_old, y_old = list(x), list(y)
     for t in range(steps):
         new_p, new_v, new_u, new_x, new_y = [], [], [], [], []
+        for i in range(N):
+            for b in range(lower_steps - 1):
+                slope = c["A"][i] @ y[i] - c["B"][i] @ x[i] - c["b"][i]
+                y[i] = y[i] - beta * (slope + inner(i, t, lower_steps - 1)[2][b])
         for i in range(N):
             draw = noise(i, t), length(i, t), K, L, full_sum
             upper, lower = estimate(c, i, x[i], y[i], *draw)
@@ -50,4 +58,5 @@ SETTINGS = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0, "eta": 0.3, "gamma": 0.
 CASES = {
     "diamond": ("DIAMOND", diamond, SETTINGS),
     "diamond full sum": ("DIAMOND", diamond, {**SETTINGS, "full_sum": True}),
+    "diamond inner": ("DIAMOND", diamond, {**SETTINGS, "inner": 3}),
 }

@@ -23,4 +23,5 @@ CASES = {
     "msgd": ("MSGD", msgd, {**SETTINGS, "eta": 0.3, "gamma": 0.4}),
     "gtsgd": ("GTSGD", gtsgd, SETTINGS),
     "dsgd": ("DSGD", dsgd, SETTINGS),
+    "dsgd inner": ("DSGD", dsgd, {**SETTINGS, "inner": 4}),
 }

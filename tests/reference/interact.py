@@ -47,5 +47,6 @@ def svr_interact(c, W, alpha, beta, K, L, q, steps, noise, inner, **_):
 SETTINGS = {"alpha": 0.1, "beta": 0.2, "K": 8, "L": 8.0}
 CASES = {
     "interact": ("INTERACT", interact, SETTINGS),
+    "interact inner": ("INTERACT", interact, {**SETTINGS, "inner": 2}),
     "svr interact": ("SVRINTERACT", svr_interact, {**SETTINGS, "q": 3}),
 }

@@ -15,7 +15,7 @@ Qiu et al. 2023, Algorithm 1. Derived in book/diamond.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
 from dsbo.algorithms.base import Cost, Lower, Momenta, Upper
@@ -45,17 +45,27 @@ class DIAMOND(Momenta):
     ----------
     alpha, beta, eta, gamma, K, L, full_sum
         As in `Momenta`; `published` makes the paper's schedules.
+    inner : int
+        Steps of y an iteration, each with a sample of its own; all but the last are plain, and the
+        estimates are taken after them. With one agent D-SGD and INTERACT are then BSA and stocBiO,
+        whose estimates come one lower step later.
     """
+
+    inner: int = field(default=1, kw_only=True, metadata={"told": "unless default"})
 
     State: ClassVar[type[Tracked]] = Tracked
     title: ClassVar[str] = "DIAMOND"
     source: ClassVar[str] = "Qiu et al. 2023, Algorithm 1"
     colour: ClassVar[str] = "#B65210"
-    cost: ClassVar[Cost] = Cost("2*d", "1", "2", "2", "2", "2*chain")
+    cost: ClassVar[Cost] = Cost("2*d", "1", "2", "inner + 1", "2", "2*chain")
     roles: ClassVar[dict[str, str]] = Momenta.roles | {"eta": "recursive", "gamma": "recursive"}
     shared_lower: ClassVar[bool] = False
     momentum: ClassVar[bool] = True
     tracking: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_counts("inner")
 
     @classmethod
     def published(
@@ -84,6 +94,7 @@ class DIAMOND(Momenta):
 
     def step(self, t: int, s: Tracked, w: World) -> Tracked:
         """Return the State of iteration t + 1."""
+        s = self._lowered(t, s, w)
         chain, zeta = w.draw.chain(t, self.K), w.draw.zeta(t)
         p, v = self.estimates(w, s.x, s.y, chain, zeta)  # (5)
         if self.momentum:
@@ -98,3 +109,10 @@ class DIAMOND(Momenta):
         x = x - at(self.alpha, t) * u  # (9)
         y = s.y - at(self.beta, t) * v  # (10)
         return self.State(x, y, p, v, u, s.x, s.y)
+
+    def _lowered(self, t: int, s: Tracked, w: World) -> Tracked:
+        """Return the State after all but the last of the lower steps."""
+        y = s.y
+        for zeta in w.draw.zetas(t, self.inner - 1) if self.inner > 1 else ():
+            y = y - at(self.beta, t) * w.g.grad(s.x, y, zeta)[1]
+        return s._replace(y=y)

@@ -29,7 +29,7 @@ class MSGD(DIAMOND):
     title: ClassVar[str] = "M-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
     colour: ClassVar[str] = "#BD8800"
-    cost: ClassVar[Cost] = Cost("d", "1", "2", "2", "2", "2*chain")
+    cost: ClassVar[Cost] = Cost("d", "1", "2", "inner + 1", "2", "2*chain")
     tracking: ClassVar[bool] = False
 
 
@@ -46,7 +46,7 @@ class GTSGD(DIAMOND):
     title: ClassVar[str] = "GT-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
     colour: ClassVar[str] = "#6B35FF"
-    cost: ClassVar[Cost] = Cost("2*d", hvps="chain")
+    cost: ClassVar[Cost] = Cost("2*d", lower_grads="inner", hvps="chain")
     roles: ClassVar[dict[str, str]] = Momenta.roles
     momentum: ClassVar[bool] = False
 
@@ -61,5 +61,5 @@ class DSGD(GTSGD):
     title: ClassVar[str] = "D-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
     colour: ClassVar[str] = "#623B4D"
-    cost: ClassVar[Cost] = Cost("d", hvps="chain")
+    cost: ClassVar[Cost] = Cost("d", lower_grads="inner", hvps="chain")
     tracking: ClassVar[bool] = False

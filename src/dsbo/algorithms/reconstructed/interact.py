@@ -45,7 +45,7 @@ class INTERACT(GTSGD):
     title: ClassVar[str] = "INTERACT"
     source: ClassVar[str] = "Liu et al. 2022"
     colour: ClassVar[str] = "#4A7CFF"
-    cost: ClassVar[Cost] = Cost("2*d", hvps="chain")
+    cost: ClassVar[Cost] = Cost("2*d", lower_grads="inner", hvps="chain")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class SVRINTERACT(DIAMOND):
     gamma: float | Schedule = field(default=Constant(0.0), init=False)
     full_sum: bool = True
     q: int = 10
+    inner: int = field(default=1, init=False, metadata={"told": "unless default"})
 
     roles: ClassVar[dict[str, str]] = Momenta.roles
     title: ClassVar[str] = "SVR-INTERACT"
