@@ -190,7 +190,7 @@ def itd(
     is kept but the D points. Where g is quadratic it is the D-term `neumann` sum at y_D with
     L = 1/beta, so D fixed steps never make it exact, from whatever y they start.
 
-    Shaban et al. 2019 and others.
+    Shaban et al. 2019 and others. Derived in book/single-agent.md.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class DIAMOND(Momenta):
     inner : int
         Steps of y an iteration, each with a sample of its own; all but the last are plain, and the
         estimates are taken after them. With one agent D-SGD and INTERACT are then BSA and stocBiO,
-        whose estimates come one lower step later.
+        whose estimates come one lower step later: book/single-agent.md.
     """
 
     inner: int = field(default=1, kw_only=True, metadata={"told": "unless default"})
