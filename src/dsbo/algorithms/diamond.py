@@ -94,7 +94,7 @@ class DIAMOND(Momenta):
 
     def step(self, t: int, s: Tracked, w: World) -> Tracked:
         """Return the State of iteration t + 1."""
-        s = self._lowered(t, s, w)
+        s = self._lowered(t, s, w)  # nothing, where inner is 1
         chain, zeta = w.draw.chain(t, self.K), w.draw.zeta(t)
         p, v = self.estimates(w, s.x, s.y, chain, zeta)  # (5)
         if self.momentum:
