@@ -11,6 +11,8 @@ from dsbo.algorithms.dsgd import DSGD as DSGD
 from dsbo.algorithms.dsgd import GTSGD as GTSGD
 from dsbo.algorithms.dsgd import MSGD as MSGD
 from dsbo.algorithms.dsoba import DSOBA as DSOBA
+from dsbo.algorithms.reconstructed.adaptive import AdaSDBO as AdaSDBO
+from dsbo.algorithms.reconstructed.adaptive import AdaSDBOGT as AdaSDBOGT
 from dsbo.algorithms.reconstructed.dsbo import DSBO as DSBO
 from dsbo.algorithms.reconstructed.gossip import GossipDSBO as GossipDSBO
 from dsbo.algorithms.reconstructed.interact import INTERACT as INTERACT
