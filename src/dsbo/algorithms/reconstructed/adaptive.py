@@ -103,7 +103,7 @@ class AdaSDBOGT(AdaSDBO):
 
     title: ClassVar[str] = "AdaSDBO-GT"
     source: ClassVar[str] = "after Zhai et al. 2025"
-    colour: ClassVar[str] = "#498BE2"
+    colour: ClassVar[str] = "#533258"
     cost: ClassVar[Cost] = Cost("2*(d + 2*p) + 3")
     tracking: ClassVar[bool] = True
 
