@@ -146,7 +146,7 @@ def test_ten_steps_equal_the_naive_loop(case, directed, noise):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_all_public_checks_pass(case, dtype):
     problem = type(quadratic()[1])(**quadratic()[0], noise=0.5, dtype=dtype)
-    tol = 1e-12 if dtype == torch.float64 else 4e-5  # sums of squared norms are near 100
+    tol = 1e-12 if dtype == torch.float64 else 2e-5
     conformance.check(case.algorithm, problem, weights(case, 5), tol)
 
 

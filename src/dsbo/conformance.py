@@ -43,7 +43,8 @@ def equals(got: Any, want: Any, tol: float) -> float:
     got, want : NamedTuple of Tensor
         States; of both the variables that the other has too.
     tol : float
-        Largest difference allowed.
+        Largest difference allowed, for each unit of the largest number of a variable, if that is
+        above 1: its rounding grows with it, and differs between processors.
     """
     shared = [name for name in got._fields if name in want._fields]
     shapes = [(name, getattr(got, name).shape, getattr(want, name).shape) for name in shared]
@@ -51,7 +52,8 @@ def equals(got: Any, want: Any, tol: float) -> float:
         raise Nonconforming(f"no variable of {got._fields} is in {want._fields}")
     if odd := [f"{name} is {tuple(a)}, not {tuple(b)}" for name, a, b in shapes if a != b]:
         raise Nonconforming("; ".join(odd))
-    gaps = {name: _gap(getattr(got, name), getattr(want, name)) for name in shared}
+    sizes = {name: max(1.0, float(getattr(want, name).abs().max())) for name in shared}
+    gaps = {n: _gap(getattr(got, n), getattr(want, n)) / sizes[n] for n in shared}
     name = max(gaps, key=lambda key: gaps[key])
     if not gaps[name] <= tol:
         raise Nonconforming(f"{name} differs by {gaps[name]:.3g}, more than {tol:.3g}")
