@@ -385,5 +385,5 @@ def test_a_step_written_down_as_one_graph_is_the_step(case, monkeypatch):
     for mine, its in zip(slow.rows, fast.rows, strict=True):
         assert {k: mine[k] for k in COUNTED} == {k: its[k] for k in COUNTED}
     name, drawn = type(case.algorithm).__name__, not getattr(case.algorithm, "full_sum", False)
-    looks = name == "SVRINTERACT" or (name in LOOKS and drawn)
+    looks = name in ("SVRINTERACT", "SRBA") or (name in LOOKS and drawn)
     assert ("compiling" in fast.provenance) != looks

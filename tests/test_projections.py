@@ -19,6 +19,8 @@ from dsbo import (
     SLDBO,
     SOBA,
     SPARKLE,
+    SRBA,
+    STORMSOBA,
     CheckpointError,
     Dense,
     Peers,
@@ -159,6 +161,8 @@ EXACT = [
     SLDBO(0.05, 0.1, 0.1, radius=99.0),
     LOPAGT(**S, theta=0.5),
     *(SPARKLE(**S, theta=0.5, upper=u, lower="EXTRA") for u in STRATEGIES),
+    STORMSOBA(**S, eta_x=0.5, eta_y=0.5, eta_z=0.5),
+    SRBA(**S, q=5),
 ]
 FAST = {"alpha": 0.1, "beta": 0.3, "gamma": 0.3}
 BIASED = [DSOBA(**FAST, theta=0.5), LOPA(**FAST), MADSBO(**FAST, theta=0.5, T_y=2, T_z=2)]
