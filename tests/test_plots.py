@@ -135,7 +135,7 @@ MADE_UP = re.compile(
 def test_no_page_draws_in_a_colour_that_it_makes_up():
     texts = {page.name: page.read_text("utf-8") for page in BOOK.glob("*.md")}
     assert [name for name, text in texts.items() if MADE_UP.search(text)] == []
-    assert MADE_UP.search('ax.plot(x, color="#3D8BC5")')
+    assert MADE_UP.search('ax.plot(x, color="#5193E2")')
     assert not MADE_UP.search('ax.plot(x, color="#666666")')
 
 

@@ -51,7 +51,7 @@ def test_each_run_is_what_it_is_alone(name, compiled, monkeypatch):
     _, problem = quadratic(noise=0.5)
     method = CASES[name].algorithm
     network = None if method.centralised else Dense(lazy_ring(5))
-    step = "beta" if "beta" in method.schedules else "gamma"
+    step = next(name for name in ("beta", "gamma", "c") if name in method.schedules)
     other = replace(method, **{step: getattr(method, step)(0) / 2})
     runs = list(product((method, other), (3, 4)))
     swept = sweep(runs, problem, network, steps=7, every=3, compile=compiled)

@@ -23,12 +23,12 @@ from dsbo_book.prose import shell
 # All apart, also for readers who see no red or no green.
 METHOD_COLOUR = {
     **{method.title: method.colour for method in ALGORITHMS},
-    "D-SOBA-FO": "#64AFFF",
+    "D-SOBA-FO": "#62B7EF",
     "SPARKLE-ED": SPARKLE.colour,
-    "SPARKLE-EXTRA": "#BBA54B",
-    "SPARKLE-GT": "#5EBBB8",
+    "SPARKLE-EXTRA": "#C09E64",
+    "SPARKLE-GT": "#66AF9D",
     "unweighted": SingleLevelDSGD.colour,
-    "clean only": "#451B15",
+    "clean only": "#3C150B",
 }
 GRAPH_STYLE: dict[str, Any] = {
     "complete": "-",

@@ -56,7 +56,7 @@ class DIAMOND(Momenta):
     State: ClassVar[type[Tracked]] = Tracked
     title: ClassVar[str] = "DIAMOND"
     source: ClassVar[str] = "Qiu et al. 2023, Algorithm 1"
-    colour: ClassVar[str] = "#B65210"
+    colour: ClassVar[str] = "#954001"
     cost: ClassVar[Cost] = Cost("2*d", "1", "2", "inner + 1", "2", "2*chain")
     roles: ClassVar[dict[str, str]] = Momenta.roles | {"eta": "recursive", "gamma": "recursive"}
     shared_lower: ClassVar[bool] = False

@@ -28,7 +28,7 @@ class MSGD(DIAMOND):
 
     title: ClassVar[str] = "M-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
-    colour: ClassVar[str] = "#BD8800"
+    colour: ClassVar[str] = "#BDA10F"
     cost: ClassVar[Cost] = Cost("d", "1", "2", "inner + 1", "2", "2*chain")
     tracking: ClassVar[bool] = False
 
@@ -45,7 +45,7 @@ class GTSGD(DIAMOND):
 
     title: ClassVar[str] = "GT-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
-    colour: ClassVar[str] = "#6B35FF"
+    colour: ClassVar[str] = "#6C4DFF"
     cost: ClassVar[Cost] = Cost("2*d", lower_grads="inner", hvps="chain")
     roles: ClassVar[dict[str, str]] = Momenta.roles
     momentum: ClassVar[bool] = False
@@ -60,6 +60,6 @@ class DSGD(GTSGD):
 
     title: ClassVar[str] = "D-SGD"
     source: ClassVar[str] = "Qiu et al. 2023, section VI"
-    colour: ClassVar[str] = "#623B4D"
+    colour: ClassVar[str] = "#4E3246"
     cost: ClassVar[Cost] = Cost("d", lower_grads="inner", hvps="chain")
     tracking: ClassVar[bool] = False

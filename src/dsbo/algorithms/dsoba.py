@@ -40,7 +40,7 @@ class DSOBA(Algorithm):
     State: ClassVar[type[XYZ]] = XYZ
     title: ClassVar[str] = "D-SOBA"
     source: ClassVar[str] = "Kong et al. 2025, Algorithm 1"
-    colour: ClassVar[str] = "#3D8BC5"
+    colour: ClassVar[str] = "#5193E2"
     cost: ClassVar[Cost] = Cost("d + 2*p")
     projectable: ClassVar[bool] = True
 

@@ -39,7 +39,7 @@ class SingleLevelDSGD(Algorithm):
     State: ClassVar[type[XY]] = XY
     title: ClassVar[str] = "DSGD"
     source: ClassVar[str] = "Lian et al. 2017"
-    colour: ClassVar[str] = "#5D2786"
+    colour: ClassVar[str] = "#5A3CB0"
     cost: ClassVar[Cost] = Cost("p", "1", "0", "1", "0", "0")
 
     def step(self, t: int, s: XY, w: World) -> XY:

@@ -5,7 +5,7 @@ originals come with the package, in the folder ``samples``; of a9a all rows do. 
 is compared each time: nothing is read that is not, byte for byte, what was published.
 
 >>> NAMES
-('mnist', 'fashion_mnist', 'cifar10', 'a9a')
+('mnist', 'fashion_mnist', 'cifar10', 'a9a', 'masc')
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def find(name: str) -> dict[str, Path]:
     >>> find("imagenet")
     Traceback (most recent call last):
     ...
-    ValueError: no data set 'imagenet'; give one of mnist, fashion_mnist, cifar10, a9a
+    ValueError: no data set 'imagenet'; give one of mnist, fashion_mnist, cifar10, a9a, masc
     """
     source = source_of(name)
     found = {}

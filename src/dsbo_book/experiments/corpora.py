@@ -82,9 +82,10 @@ def domains(
     counts = [rows] * len(pools) if weights is None else [round(20 * rows * p) for p in weights]
     held: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(agents)]
     for k, (pool, n) in enumerate(zip(pools.values(), counts, strict=True)):
-        mine = pool[torch.arange(n) % min(len(pool), rows)]
+        mine = pool[torch.arange(n, device=pool.device) % min(len(pool), rows)]
         for half, part in enumerate(mine.tensor_split(2)):
-            held[(k + half * (agents // 2)) % agents].append((part, torch.full((len(part),), k)))
+            owner = (k + half * (agents // 2)) % agents
+            held[owner].append((part, torch.full_like(part[:, 0], k)))
     validation, test = rest.tensor_split(2)
     each = len(validation) // agents
     problem = domain_weighting(
@@ -112,5 +113,8 @@ def _windows(dataset: str) -> tuple[dict[str, Tensor], int]:
     texts = data.texts(dataset)
     common = Counter("".join(texts.values())).most_common(63)
     code = {character: k for k, (character, _) in enumerate(common, 1)}
-    lines = {genre: torch.tensor([code.get(c, 0) for c in text]) for genre, text in texts.items()}
+    lines = {
+        genre: torch.tensor([code.get(c, 0) for c in text], device="cpu")
+        for genre, text in texts.items()
+    }
     return {genre: line.unfold(0, 33, 32) for genre, line in lines.items()}, len(code) + 1

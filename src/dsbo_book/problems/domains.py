@@ -35,7 +35,7 @@ def transformer(y: dict[str, Tensor], codes: Tensor) -> Tensor:
     """
     h = y["embed"][codes] + y["place"]
     q, k, v = (_normal(h) @ y["attend"]).chunk(3, dim=-1)
-    later = torch.ones(codes.shape[1], codes.shape[1], device=h.device).triu(1) * -1e9
+    later = -1e9 * h.new_ones(codes.shape[1], codes.shape[1]).triu(1)
     h = h + (q @ k.mT / math.sqrt(q.shape[-1]) + later).softmax(-1) @ v @ y["gather"]
     h = h + gelu(_normal(h) @ y["up"]) @ y["down"]
     return _normal(h) @ y["head"]
@@ -54,7 +54,8 @@ def initial_transformer(codes: int, T: int, width: int, seed: int) -> dict[str, 
         "head": (width, codes, width),
     }
     return {
-        name: torch.randn(rows, columns, generator=g, device="cpu") / math.sqrt(inputs)
+        name: torch.randn(rows, columns, generator=g, device="cpu", dtype=torch.float32)
+        / math.sqrt(inputs)
         for name, (rows, columns, inputs) in shapes.items()
     }
 
@@ -117,8 +118,9 @@ def domain_weighting(
     """
     K, N = len(domains), len(train)
     rows = torch.cat([domain for _, domain in train]).bincount(minlength=K)
-    data = [(a, k, N * len(k) / rows[k]) for a, k in train]
-    p = torch.full((K,), 1 / K) if weights is None else torch.tensor(weights)
+    data = [(a, k, N * len(k) / rows[k].float()) for a, k in train]
+    shares = [1 / K] * K if weights is None else weights
+    p = torch.tensor(shares, device=test.device, dtype=torch.float32)
     problem = Problem.from_losses(
         partial(_upper, tau),
         _lower,

@@ -66,7 +66,7 @@ class AdaSDBO(Algorithm):
     State: ClassVar[type[Accumulated]] = Accumulated
     title: ClassVar[str] = "AdaSDBO"
     source: ClassVar[str] = "Zhai et al. 2025"
-    colour: ClassVar[str] = "#BC733C"
+    colour: ClassVar[str] = "#B86315"
     roles: ClassVar[dict[str, str]] = {}
     cost: ClassVar[Cost] = Cost("d + 2*p + 3")
     tracking: ClassVar[bool] = False
@@ -103,7 +103,7 @@ class AdaSDBOGT(AdaSDBO):
 
     title: ClassVar[str] = "AdaSDBO-GT"
     source: ClassVar[str] = "after Zhai et al. 2025"
-    colour: ClassVar[str] = "#533258"
+    colour: ClassVar[str] = "#585074"
     cost: ClassVar[Cost] = Cost("2*(d + 2*p) + 3")
     tracking: ClassVar[bool] = True
 

@@ -64,7 +64,7 @@ class DSBO(Algorithm):
     State: ClassVar[type[WithMatrix]] = WithMatrix
     title: ClassVar[str] = "DSBO"
     source: ClassVar[str] = "Chen, Huang and Ma 2022"
-    colour: ClassVar[str] = "#DB595A"
+    colour: ClassVar[str] = "#CA5553"
     cost: ClassVar[Cost] = Cost("d + T_y*p + 2*T_Q*p*d", "1 + T_y + T_Q", "1", "T_y", "p", "T_Q*d")
 
     def __post_init__(self) -> None:

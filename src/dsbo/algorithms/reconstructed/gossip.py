@@ -71,7 +71,7 @@ class GossipDSBO(Algorithm):
     State: ClassVar[type[Averages]] = Averages
     title: ClassVar[str] = "Gossip-DSBO"
     source: ClassVar[str] = "Yang, Zhang and Wang 2022"
-    colour: ClassVar[str] = "#54BAE2"
+    colour: ClassVar[str] = "#519CC1"
     roles: ClassVar[dict[str, str]] = {
         "alpha": "upper",
         "gamma": "lower",

@@ -44,7 +44,7 @@ class INTERACT(GTSGD):
 
     title: ClassVar[str] = "INTERACT"
     source: ClassVar[str] = "Liu et al. 2022"
-    colour: ClassVar[str] = "#4A7CFF"
+    colour: ClassVar[str] = "#627EFF"
     cost: ClassVar[Cost] = Cost("2*d", lower_grads="inner", hvps="chain")
 
 
@@ -70,7 +70,7 @@ class SVRINTERACT(DIAMOND):
     roles: ClassVar[dict[str, str]] = Momenta.roles
     title: ClassVar[str] = "SVR-INTERACT"
     source: ClassVar[str] = "Liu et al. 2022"
-    colour: ClassVar[str] = "#1000BC"
+    colour: ClassVar[str] = "#09049C"
     cost: ClassVar[Cost] = Cost("2*d", "1", "3 - 2/q", "3 - 2/q", "3 - 2/q", "(3 - 2/q)*chain")
 
     def __post_init__(self) -> None:

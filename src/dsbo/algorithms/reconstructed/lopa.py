@@ -53,7 +53,7 @@ class LOPA(Algorithm):
     State: ClassVar[type[TrackedAverage]] = TrackedAverage
     title: ClassVar[str] = "LoPA"
     source: ClassVar[str] = "Niu et al. 2025"
-    colour: ClassVar[str] = "#7E3701"
+    colour: ClassVar[str] = "#762900"
     cost: ClassVar[Cost] = Cost("d")
     shared_lower: ClassVar[bool] = False
     projectable: ClassVar[bool] = True
@@ -79,6 +79,6 @@ class LOPAGT(LOPA):
 
     title: ClassVar[str] = "LoPA-GT"
     source: ClassVar[str] = "Niu et al. 2025"
-    colour: ClassVar[str] = "#4C7C79"
+    colour: ClassVar[str] = "#6E9AA8"
     cost: ClassVar[Cost] = Cost("2*d")
     tracking: ClassVar[bool] = True

@@ -49,7 +49,7 @@ class MADSBO(Algorithm):
     State: ClassVar[type[XYZ]] = XYZ
     title: ClassVar[str] = "MA-DSBO"
     source: ClassVar[str] = "Chen et al. 2023, Algorithm 3"
-    colour: ClassVar[str] = "#1FA167"
+    colour: ClassVar[str] = "#2B8D58"
     cost: ClassVar[Cost] = Cost(
         "d + T_y*p + 2*T_z*p", "1 + T_y + T_z", "T_z + 1", "T_y", "1", "T_z"
     )

@@ -56,7 +56,7 @@ class MDBO(Momenta):
     State: ClassVar[type[TrackedPair]] = TrackedPair
     title: ClassVar[str] = "MDBO"
     source: ClassVar[str] = "Gao, Gu and Thai 2023"
-    colour: ClassVar[str] = "#592000"
+    colour: ClassVar[str] = "#633620"
     cost: ClassVar[Cost] = Cost("2*(d + p)", hvps="chain")
     recursive: ClassVar[bool] = False
 
@@ -92,7 +92,7 @@ class VRDBO(MDBO):
 
     title: ClassVar[str] = "VRDBO"
     source: ClassVar[str] = "Gao, Gu and Thai 2023"
-    colour: ClassVar[str] = "#734436"
+    colour: ClassVar[str] = "#6B4646"
     cost: ClassVar[Cost] = Cost("2*(d + p)", "1", "2", "2", "2", "2*chain")
     roles: ClassVar[dict[str, str]] = Momenta.roles | {"eta": "recursive", "gamma": "recursive"}
     recursive: ClassVar[bool] = True

@@ -80,7 +80,7 @@ class STORMSOBA(SPARKLE):
     }
     title: ClassVar[str] = "STORM-SOBA"
     source: ClassVar[str] = "Cutkosky and Orabona 2019 on Dagréou et al. 2022"
-    colour: ClassVar[str] = "#238214"
+    colour: ClassVar[str] = "#009623"
     cost: ClassVar[Cost] = Cost(*SPARKLE.cost[:2], "2", "2", "2", "2")
 
     def step(self, t: int, s: Remembered, w: World) -> Remembered:  # type: ignore[override]
@@ -123,7 +123,7 @@ class SRBA(STORMSOBA):
 
     title: ClassVar[str] = "SRBA"
     source: ClassVar[str] = "Dagréou et al. 2024"
-    colour: ClassVar[str] = "#46365A"
+    colour: ClassVar[str] = "#3B2C67"
     cost: ClassVar[Cost] = Cost(*SPARKLE.cost[:2], *["3 - 2/q"] * 4)
 
     def __post_init__(self) -> None:

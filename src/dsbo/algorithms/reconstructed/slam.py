@@ -49,7 +49,7 @@ class SLAM(Momenta):
     State: ClassVar[type[Multiplied]] = Multiplied
     title: ClassVar[str] = "SLAM"
     source: ClassVar[str] = "Lu et al. 2022"
-    colour: ClassVar[str] = "#565A80"
+    colour: ClassVar[str] = "#5869A2"
     cost: ClassVar[Cost] = Cost("d + p", "2", hvps="chain")
 
     def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:

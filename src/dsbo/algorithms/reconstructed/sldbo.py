@@ -55,7 +55,7 @@ class SLDBO(Algorithm):
     State: ClassVar[type[TrackedXYZ]] = TrackedXYZ
     title: ClassVar[str] = "SLDBO"
     source: ClassVar[str] = "Dong et al. 2025"
-    colour: ClassVar[str] = "#5594A7"
+    colour: ClassVar[str] = "#62807E"
     roles: ClassVar[dict[str, str]] = Algorithm.roles | {"radius": "radius"}
     cost: ClassVar[Cost] = Cost("2*(d + 2*p)")
     projectable: ClassVar[bool] = True

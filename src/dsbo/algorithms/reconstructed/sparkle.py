@@ -140,7 +140,7 @@ class SPARKLE(Algorithm):
     trips: ClassVar[dict[str, int]] = {name: 1 + (name == "ATC-GT") for name in STRATEGIES}
     title: ClassVar[str] = "SPARKLE"
     source: ClassVar[str] = "Zhu et al. 2024"
-    colour: ClassVar[str] = "#58C196"
+    colour: ClassVar[str] = "#69BA8B"
     cost: ClassVar[Cost] = Cost(
         "vectors[upper]*d + (vectors[lower] + vectors[auxiliary])*p",
         "trips[upper] + trips[lower] + trips[auxiliary]",
