@@ -150,7 +150,7 @@ def test_the_drawings_name_both_agents_and_every_weight():
     assert (told.count("0.25"), told.count("0.75")) == (4, 3)
     assert schematics.levels().axes
     places = {"first": (1.5, 1), "second": (8, 5)}
-    (ax,) = schematics.bounds(places, [("first", "second"), ("second", "first")]).axes
+    (ax,) = schematics.flow(places, [("first", "second"), ("second", "first")]).axes
     assert {text.get_text() for text in ax.texts} == {"first", "second", ""}
 
 

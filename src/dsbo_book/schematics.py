@@ -67,17 +67,17 @@ def iteration(own: Sequence[str], sent: str, then: Sequence[str]) -> Figure:
     return fig
 
 
-def bounds(
+def flow(
     places: Mapping[str, tuple[float, float]], arrows: Collection[tuple[str, str]]
 ) -> Figure:
-    """Draw which quantities of a proof bound which.
+    """Draw boxes, and arrows from one to another: what acts on what, or what bounds what.
 
     Parameters
     ----------
     places : dict
         From what a box says to its middle, from 0 to 10 across and from 0 to 6 up.
     arrows : collection of (str, str)
-        From what bounds to what is bounded.
+        From which box to which.
     """
     fig, ax = _empty(6.4, 3.4, (0, 10), (0, 6))
     for text, (x, y) in places.items():
