@@ -11,6 +11,7 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
+import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -181,6 +182,18 @@ def test_weights(N, data):
     rows = torch.from_numpy(np.random.default_rng(0).standard_normal((network.agents, 3)))
     (mixed,) = network.mixer(rows, dsbo.tally.Counter())(rows)
     torch.testing.assert_close(mixed, torch.from_numpy(network.W) @ rows, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", [Dense, Sparse])
+def test_one_agent_that_is_far_above_the_others_costs_them_no_digit(kind):
+    network = kind(mixing.metropolis(graphs.ring(8)))
+    rows = torch.ones(8, 2).mul(torch.tensor([1.0, -1.0]))
+    rows[0] *= 1e10
+    (mixed,) = network.mixer(rows, dsbo.tally.Counter())(rows)
+    want = torch.from_numpy(network.W).float() @ rows
+    torch.testing.assert_close(mixed, want, rtol=1e-6, atol=0)
+    alike = torch.full((8, 1), 1 / 3)
+    assert torch.equal(*network.mixer(alike, dsbo.tally.Counter())(alike), alike)
 
 
 # Problems, against a loop over agents
