@@ -120,12 +120,20 @@ def test_no_pickle_is_ever_read(tmp_path):
         ([{"a": "1.5"}], "'1.5', which is no number"),
         ([{"a": 1j}], "1j, which is no number"),
         ([{"xbar/a": 1}], "cannot be called 'xbar/a'"),
+        ([{"seconds": "1.5"}], "'1.5', which is no number"),
+        ([{"seconds": None}], "None, which is no number"),
     ],
 )
 def test_what_would_not_come_back_is_refused(tmp_path, rows, says):
     with pytest.raises(ValueError, match=says):
         record.write(tmp_path / "all.npz", {"one": Trace(rows)}, {})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_time_that_is_not_known_is_kept(tmp_path):
+    rows = [{"seconds": value} for value in (math.nan, math.inf, 1.23456)]
+    held = record.read(record.write(tmp_path / "all.npz", {"one": Trace(rows)}, {}))
+    assert repr(held.traces["one"]["seconds"].tolist()) == f"[nan, inf, {1264 / 1024}]"
 
 
 def test_numbers_of_numpy_come_back_as_they_were(tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 import numbers
 import re
 import zipfile
@@ -103,7 +104,7 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
         for column in own:
             columns.setdefault(column, []).extend(row[column] for row in trace.rows)
     if "seconds" in columns:
-        columns["seconds"] = [round(s * TICKS) / TICKS for s in columns["seconds"]]
+        columns["seconds"] = [_ticks(value) for value in columns["seconds"]]
     told = json.dumps({"format": FORMAT, "runs": runs}, sort_keys=True, ensure_ascii=False)
     path = Path(path)
     with replacing(path) as part, zipfile.ZipFile(part, "w") as file:
@@ -175,6 +176,12 @@ def _traces(runs: list[dict[str, Any]], arrays: Mapping[str, NDArray[Any]]) -> d
     if left:
         raise ValueError(f"more values of {', '.join(left)} than the runs have rows")
     return traces
+
+
+def _ticks(seconds: Any) -> Any:
+    """Return a time of whole ticks; what is no finite number stays, for `_column` to judge."""
+    finite = isinstance(seconds, numbers.Real) and math.isfinite(seconds)
+    return round(seconds * TICKS) / TICKS if finite else seconds
 
 
 def _column(name: str, values: list[Any]) -> NDArray[Any]:
