@@ -96,6 +96,12 @@ def test_no_identity_depends_on_digits_that_differ_between_processors(name, scal
     assert [_differences(*pair) for pair in zip(before, after, strict=True)] == [""] * len(before)
 
 
+def test_steps_of_numpy_are_no_other_steps():
+    was = {"cell": {"alpha": 0.1, "beta": 1.0}}
+    assert not _differences(was, {"cell": {"alpha": np.float64(0.1), "beta": np.float64(1)}})
+    assert "beta was 1.0" in _differences(was, {"cell": {"alpha": 0.1, "beta": np.float64(2)}})
+
+
 def another(N, noise):
     raise NotImplementedError
 

@@ -164,7 +164,8 @@ def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _digits(value: Any) -> str:
     """Return a value with numbers of nine digits; further ones differ between processors."""
-    return re.sub(r"\d+\.\d+(e-?\d+)?", lambda found: f"{float(found[0]):.9g}", repr(value))
+    told = repr(float(value) if isinstance(value, float) else value)  # NumPy's float is one, too
+    return re.sub(r"\d+\.\d+(e-?\d+)?", lambda found: f"{float(found[0]):.9g}", told)
 
 
 def _flat(tree: Any, above: str = "") -> dict[str, Any]:
