@@ -62,4 +62,19 @@ def test_a_dot_without_a_place_is_refused():
     fig, ax = plt.subplots()
     with pytest.raises(ValueError, match="shape"):
         moving(fig, [Dots(ax, [[0.0, 1.0, 2.0]], [[0.0, 1.0]])], alt="", caption="")
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        moving(fig, [Dots(ax, [[0.0], [np.nan]], [[0.0], [1.0]])], alt="", caption="")
     plt.close("all")
+
+
+def test_pictures_of_many_dots_that_differ_in_one_share_no_names():
+    still = np.zeros((60, 30))
+    moved = still.copy()
+    moved[30, 15] = 0.5
+    names = []
+    for x in (still, moved):
+        with mpl.rc_context({"svg.hashsalt": "the same"}):
+            fig, ax = plt.subplots()
+            markup = moving(fig, [Dots(ax, x, still)], alt="", caption="").markup
+        names.append(set(re.findall(r"@keyframes (\S+)", markup)))
+    assert not set.intersection(*names)

@@ -83,18 +83,26 @@ def moving(
         What is seen, for those who do not see it, and the finding.
     seconds : float
         For one pass.
+
+    Raises
+    ------
+    ValueError
+        If x and y of dots have shapes that do not fit, or a dot has no place in a frame.
     """
     fig.canvas.draw()
     circles: list[str] = []
     rules = [RULES]
     still = _inline(fig)
-    name = "m" + hashlib.sha256(still.encode() + repr(dots).encode()).hexdigest()[:8]
+    told = [(np.asarray(xs).tolist(), np.asarray(ys).tolist()) for _, xs, ys, _ in dots]
+    name = "m" + hashlib.sha256(still.encode() + repr(told).encode()).hexdigest()[:8]
     # Names are one page's own; two pictures of it must not share them.
     still = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", still)
     for ax, xs, ys, colours in dots:
         x, y = np.broadcast_arrays(np.asarray(xs, float), np.asarray(ys, float))
         at = ax.transData.transform(np.stack([x, y], -1).reshape(-1, 2)) * 72 / fig.dpi
         at[:, 1] = fig.get_figheight() * 72 - at[:, 1]
+        if not np.isfinite(at).all():
+            raise ValueError("a dot is at NaN or infinity; give it a place in every frame")
         frames = at.reshape(*x.shape, 2).round(1)
         for k, path in enumerate(np.moveaxis(frames, 1, 0)):
             own = f"{name}-{len(circles)}"
