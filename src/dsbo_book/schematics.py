@@ -67,9 +67,7 @@ def iteration(own: Sequence[str], sent: str, then: Sequence[str]) -> Figure:
     return fig
 
 
-def flow(
-    places: Mapping[str, tuple[float, float]], arrows: Collection[tuple[str, str]]
-) -> Figure:
+def flow(places: Mapping[str, tuple[float, float]], arrows: Collection[tuple[str, str]]) -> Figure:
     """Draw boxes, and arrows from one to another: what acts on what, or what bounds what.
 
     Parameters
