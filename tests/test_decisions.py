@@ -110,6 +110,39 @@ def test_drawn_next_states_have_the_frequencies_of_the_process():
     assert float(P.sum(-1).sub(1).abs().max()) < 1e-12
 
 
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: garnet(0, states=2), "states must be at least 3, got 2"),
+        (lambda: garnet(0, agents=0), "agents must be at least 1, got 0"),
+        (lambda: gridworld("pond", 0), "no grid 'pond'; give one of lake, cliff"),
+        (lambda: gridworld("lake", 0, agents=12), "lake has cells for 1 to 11 agents, got 12"),
+        (lambda: actor_critic(WORLD, ridge=0.0), "ridge must be positive, got 0"),
+        (lambda: actor_critic(WORLD, samples=0), "samples must be at least 1, got 0"),
+        (lambda: actor_critic(WORLD, samples=1, models=3), "models must be 1 or 2, got 3"),
+        (lambda: actor_critic(WORLD._replace(discount=1.0)), r"discount must be in \[0, 1\), got"),
+        (
+            lambda: actor_critic(WORLD._replace(start=STARTS[:, :5])),
+            r"start is .*\[3, 5\]; .* \[3, 6",
+        ),
+        (lambda: actor_critic(WORLD._replace(rewards=WORLD.rewards.float())), "rewards is .*32"),
+    ],
+)
+def test_a_process_or_a_setting_that_is_none_is_refused(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+@pytest.mark.parametrize(
+    "mdp",
+    [garnet(0, agents=3, states=6, actions=1), WORLD._replace(discount=0.0)],
+    ids=["one action", "no discount"],
+)
+def test_a_run_goes_on_where_there_is_no_way_to_go(mdp):
+    rows = run(DSOBA(1.0, 0.3, 0.3), actor_critic(mdp), networks.regular("complete", 3), 2).rows
+    assert rows[0]["left"] == (mdp.discount == 0)
+
+
 def test_heterogeneity_keeps_the_mean_reward():
     alike, twice = spread(WORLD, 0.0), spread(WORLD, 2.0)
     assert float((alike.rewards - WORLD.rewards.mean(0)).abs().max()) < 1e-15

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from dsbo.checked import positive, real, whole
 from dsbo.keys import Randoms
 from dsbo.problems import Problem
 
@@ -71,7 +72,7 @@ class MDP(NamedTuple):
         """
         reward = self.rewards.mean(0) if reward is None else reward
         q = reward
-        for _ in range(math.ceil(math.log(1e-16) / math.log(self.discount))):
+        for _ in range(math.ceil(math.log(1e-16) / math.log(max(self.discount, 1e-16)))):
             q = reward + self.discount * self.P @ q.amax(1)
         return greedy(q)
 
@@ -87,6 +88,12 @@ def greedy(scores: Tensor) -> Tensor:
 
 def garnet(seed: int, agents: int = 8, states: int = 20, actions: int = 4) -> MDP:
     """Return a random process: three next states each, a tenth of an agent's rewards not zero."""
+    for count, name, least in (
+        (agents, "agents", 1),
+        (states, "states", 3),
+        (actions, "actions", 1),
+    ):
+        whole(count, name, least)
     rng = np.random.default_rng(seed)
     P, shape = np.zeros((states, actions, states)), (agents, states, actions)
     for s, a in np.ndindex(states, actions):
@@ -118,7 +125,14 @@ def gridworld(name: str, seed: int, agents: int = 8, home: float = 1.0) -> MDP:
         Number N of agents.
     home : float
         What an agent is paid.
+
+    Raises
+    ------
+    ValueError
+        If there is no such grid, or it has fewer cells than agents.
     """
+    if name not in GRIDS:
+        raise ValueError(f"no grid {name!r}; give one of {', '.join(GRIDS)}")
     from gymnasium.envs import toy_text  # which nothing else needs
 
     table = getattr(toy_text, GRIDS[name])().P
@@ -132,6 +146,8 @@ def gridworld(name: str, seed: int, agents: int = 8, home: float = 1.0) -> MDP:
             most = max(most, abs(paid))
     P[over], reward[over] = np.eye(S)[over][:, None], 0
     inside = (P[~over].sum((0, 1)) > 0) & ~over
+    if not 1 <= agents <= inside.sum():
+        raise ValueError(f"{name} has cells for 1 to {inside.sum()} agents, got {agents}")
     homes = np.random.default_rng(seed).choice(np.flatnonzero(inside), agents, replace=False)
     own = home * P[:, :, homes].transpose(2, 0, 1)
     rewards = reward / most + own - own.mean(0)
@@ -149,7 +165,8 @@ def actor_critic(
     """Return the problem of finding the agents' common policy; it starts at the uniform one.
 
     A trace records ``return``, J of π = softmax(x̄); ``greedy``, that of its most likely actions;
-    ``left``, the share of the way from the uniform policy to the best one that J has still to go;
+    ``left``, the share of the way from the uniform policy to the best one that J has still to go,
+    0 where there is none;
     and ``distance``, ‖ȳ - y*(x̄)‖, or the root of its mean square where critics are personal.
 
     Parameters
@@ -165,8 +182,28 @@ def actor_critic(
         2, or 1 for the biased loss of a single model.
     settings : dict, optional
         What a trace should say about the process.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the parts of the process do not fit together or a setting is out of range.
     """
     n, S, A = mdp.rewards.shape
+    parts = {"P": (S, A, S), "rewards": (n, S, A), "start": (n, S)}
+    for name, shape in parts.items():
+        part = getattr(mdp, name)
+        if part.shape != shape or part.dtype != mdp.P.dtype:
+            raise ValueError(
+                f"{name} is {part.dtype} {[*part.shape]}; beside the others it must be "
+                f"{mdp.P.dtype} {[*shape]}"
+            )
+    if real(mdp.discount, "discount", least=0) >= 1:
+        raise ValueError(f"discount must be in [0, 1), got {mdp.discount}")
+    ridge = positive(ridge, "ridge")
+    if samples is not None:
+        samples, models = whole(samples, "samples"), whole(models, "models")
+        if models > 2:
+            raise ValueError(f"models must be 1 or 2, got {models}")
     problem = Problem.from_losses(
         lambda _, y, start: -(start[0] @ y),
         partial(_critic, mdp.discount),
@@ -247,11 +284,12 @@ def _metrics(mdp: MDP, problem: Problem, x: Tensor, y: Tensor, shared: bool) -> 
     mdp = mdp.to(x.device)
     policies = (torch.softmax(problem.unpack(x=row), -1) for row in (problem.x0, x.mean(0)))
     first, now = (mdp.J(policy) for policy in policies)
+    way = mdp.J(mdp.best()) - first
     y_star, _ = problem.lower_solution(x.mean(0), shared)
     gap = y_star - (y.mean(0) if shared else y)
     return {
         "return": now,
         "greedy": mdp.J(greedy(problem.unpack(x=x.mean(0)))),
-        "left": 1 - (now - first) / (mdp.J(mdp.best()) - first),
+        "left": 1 - (now - first) / way if way else 0.0,
         "distance": float(gap.square().sum(-1).mean().sqrt()),
     }
