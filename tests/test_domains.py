@@ -33,6 +33,46 @@ def uneven(weights=None):
     return problem, codes, domain
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"target": "tweets"}, "no genre 'tweets' in masc-sample; give one of court"),
+        ({"agents": 50}, "agents must be at most 40, two a genre, got 50"),
+        ({"agents": 0}, "agents must be at least 1, got 0"),
+        ({"weights": [0.5, 0.5]}, "weights must be 20 numbers, got 2"),
+        ({"rows": 10**5}, "rows = 100000 leave 20 of .* and 0 to validate and test"),
+        ({"scarce": 0}, "scarce = 0 .* leave 0 of"),
+        ({"tau": -1.0}, "tau must be at least 0, got -1"),
+    ],
+)
+def test_a_deal_that_leaves_nothing_is_refused(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        corpora.domains(**{"split": 0, **TINY, **wrong})
+
+
+def test_windows_that_do_not_fit_together_are_refused():
+    codes, kinds = torch.arange(12).view(2, 6) % 7, torch.tensor([0, 1])
+    told = {
+        "train": [(codes, kinds)] * 2,
+        "validation": codes.expand(2, 2, 6),
+        "test": codes,
+        "domains": ["a", "b"],
+        "codes": 7,
+    }
+    assert domain_weighting(**told, width=4).agents == 2
+    for wrong, says in (
+        ({"codes": 6}, r"characters of train\[0\] must be among 0, …, 5, got 6"),
+        ({"train": [(codes - 1, kinds)] * 2}, r"characters of train\[0\] .* got -1"),
+        ({"train": [(codes, kinds + 1)] * 2}, r"domains of train\[0\] .* 0, …, 1, got 2"),
+        ({"test": codes[:, 1:]}, r"train\[0\] has windows of 6, test of 5"),
+        ({"domains": ["a", "a"]}, "names of their own, got"),
+        ({"weights": [0.5]}, r"weights must be 2 numbers of at least 0, got \[0.5\]"),
+        ({"weights": [1.2, -0.2]}, "weights must be 2 numbers of at least 0"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            domain_weighting(**told | wrong, width=4)
+
+
 @pytest.mark.parametrize("weights", [None, [0.5, 0.2, 0.3]])
 def test_the_mean_over_agents_is_the_weighted_sum_over_domains(weights):
     problem, codes, domain = uneven(weights)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsbo.checked import whole
 from dsbo.problems import Problem
 from dsbo_book import data
 from dsbo_book.problems import domain_weighting
@@ -62,8 +63,15 @@ def domains(
         See `domain_weighting`.
     first_order : bool
         Replace second-order products by differences of gradients.
+
+    Raises
+    ------
+    ValueError
+        If there is no such genre, an agent would hold nothing, or no window is left to test on.
     """
     genres, codes = _windows(dataset)
+    if target not in genres:
+        raise ValueError(f"no genre {target!r} in {dataset}; give one of {', '.join(genres)}")
     rng = np.random.default_rng(split)
 
     def dealt(windows: Tensor) -> Tensor:
@@ -72,6 +80,12 @@ def domains(
 
     pools = {name: dealt(windows) for name, windows in genres.items()}
     own, twin, rest = pools[target].tensor_split([scarce, scarce + rows])
+    if len(rest) < 2 * agents or not len(own):
+        raise ValueError(
+            f"scarce = {scarce} and rows = {rows} leave {len(own)} of {len(pools[target])} windows "
+            f"of {target} to train on and {len(rest)} to validate and test; {agents} agents need "
+            f"1 and {2 * agents}"
+        )
     pools[target] = own
     if plants:
         order = torch.from_numpy(rng.permutation(twin.numel()))
@@ -79,6 +93,10 @@ def domains(
     if proportional:
         there = [len(windows) for windows in genres.values()]
         weights = [n / sum(there) for n in there]
+    if weights is not None and len(weights) != len(pools):
+        raise ValueError(f"weights must be {len(pools)} numbers, got {len(weights)}")
+    if not 1 <= whole(agents, "agents") <= 2 * len(pools):
+        raise ValueError(f"agents must be at most {2 * len(pools)}, two a genre, got {agents}")
     counts = [rows] * len(pools) if weights is None else [round(20 * rows * p) for p in weights]
     held: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(agents)]
     for k, (pool, n) in enumerate(zip(pools.values(), counts, strict=True)):

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, gelu
 
+from dsbo.checked import real
 from dsbo.problems import Problem
 
 
@@ -117,6 +118,19 @@ def domain_weighting(
         If the windows do not fit together or a setting is out of range.
     """
     K, N = len(domains), len(train)
+    length = test.shape[1]
+    parts = {f"train[{i}]": windows for i, (windows, _) in enumerate(train)}
+    for name, windows in (parts | {"validation": validation, "test": test}).items():
+        if windows.shape[-1] != length:
+            raise ValueError(f"{name} has windows of {windows.shape[-1]}, test of {length}")
+        _require_below(codes, windows, f"characters of {name}")
+    for i, (_, domain) in enumerate(train):
+        _require_below(K, domain, f"domains of train[{i}]")
+    if len(set(domains)) < K:
+        raise ValueError(f"domains must have names of their own, got {list(domains)}")
+    if weights is not None and (len(weights) != K or min(weights) < 0):
+        raise ValueError(f"weights must be {K} numbers of at least 0, got {list(weights)}")
+    tau = real(tau, "tau", least=0)
     rows = torch.cat([domain for _, domain in train]).bincount(minlength=K)
     data = [(a, k, N * len(k) / rows[k].float()) for a, k in train]
     shares = [1 / K] * K if weights is None else weights
@@ -125,7 +139,7 @@ def domain_weighting(
         partial(_upper, tau),
         _lower,
         x0=p.clamp(min=1e-12).log(),
-        y0=initial_transformer(codes, test.shape[1] - 1, width, seed),
+        y0=initial_transformer(codes, length - 1, width, seed),
         upper_data=list(validation),
         lower_data=data,
         batch=batch,
@@ -144,6 +158,11 @@ def domain_weighting(
         **(settings or {}),
     }
     return replace(problem, settings=told, unseen={"test": test})
+
+
+def _require_below(count: int, numbers: Tensor, name: str) -> None:
+    if odd := numbers[(numbers < 0) | (numbers >= count)].tolist():
+        raise ValueError(f"the {name} must be among 0, …, {count - 1}, got {odd[0]}")
 
 
 def _normal(h: Tensor) -> Tensor:
