@@ -117,6 +117,16 @@ def test_differentiating_the_steps_is_what_autograd_makes_of_them():
     np.testing.assert_allclose(got, want, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("beta", "kind"), [("a", TypeError), (float("nan"), ValueError), (-1, ValueError)]
+)
+def test_lower_steps_of_no_length_are_not_differentiated(beta, kind):
+    problem = tanh_problem(N)
+    drawn = draws(problem)
+    with pytest.raises(kind, match="beta must be"):
+        itd(problem.f, problem.g, *at(problem), drawn.xi(0), drawn.zetas(0, 3), beta)
+
+
 def test_differentiating_the_steps_is_a_series_on_a_quadratic():
     c, problem = quadratic()
     x, start = at(problem)

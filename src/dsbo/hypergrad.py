@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsbo.checked import whole
+from dsbo.checked import positive, whole
 from dsbo.levels import Level
 
 Mean = Callable[[Tensor], Tensor]
@@ -209,8 +209,13 @@ def itd(
     -------
     Tensor
         ``[n, d]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If beta is no positive number.
     """
-    points = []
+    points, beta = [], positive(beta, "beta")
     for zeta in zetas:
         points.append(g.at(x, y, zeta))
         y = y - beta * points[-1].grad()[1]
