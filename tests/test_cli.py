@@ -136,6 +136,8 @@ def test_version_help_and_list_say_what_there_is(capsys):
     said = capsys.readouterr().out
     for word in ("Experiment 2); paper, small, quick", "DSOBA", "SOBA", "fashion_mnist"):
         assert word in said
+    starts = {len(re.match(r"  \S+ +", line)[0]) for line in said.splitlines() if line[0] == " "}
+    assert len(starts) == 1
 
 
 @pytest.mark.parametrize("path", sorted(stored.RECORDS.glob("*.npz")), ids=lambda path: path.stem)

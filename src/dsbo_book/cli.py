@@ -176,14 +176,14 @@ def list_all(args: argparse.Namespace) -> int:  # noqa: ARG001
 
     print("experiments (dsbo run NAME --scale SCALE)")
     for name, experiment in EXPERIMENTS.items():
-        print(f"  {name:18} {experiment.title}; {', '.join(experiment.scales)}")
+        print(f"  {name:20} {experiment.title}; {', '.join(experiment.scales)}")
     print("algorithms (from dsbo import …)")
     for cls in ALGORITHMS:
-        print(f"  {cls.__name__:18} {(cls.__doc__ or '').splitlines()[0]}")
+        print(f"  {cls.__name__:20} {(cls.__doc__ or '').splitlines()[0]}")
     print("data sets (dsbo data fetch NAME)")
     for name, source in SOURCES.items():
         licence = source.licence or "no licence given"
-        print(f"  {name:18} {source.title}, {licence}; with the package: {source.sample}")
+        print(f"  {name:20} {source.title}, {licence}; with the package: {source.sample}")
     return 0
 
 

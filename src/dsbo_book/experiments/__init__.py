@@ -47,7 +47,8 @@ def _figure(module: str, title: str, *more: str, table: str = "STUDIES") -> Expe
 
 
 def _tuning(module: str, *more: str) -> Experiment:
-    title = f"The runs that chose the steps of {module}, on held-out seeds"
+    name = module.replace("_", "-")
+    title = f"The runs that chose the steps of {name}, on held-out seeds"
     return _figure(module, title, *more, table="TUNING")
 
 
