@@ -174,14 +174,15 @@ class MatrixMixer:
         W = self.weights(self.sent[self.clock])
         self.sent.update({"rounds", self.clock})
         self.sent["floats"] += self.links * sum(row.shape[1] for row in rows)
-        # What all agree on passes through unrounded: else single precision drifts where mixed
-        # values are summed up, at a rate that depends on the processor.
-        return tuple(near + torch.mm(W, row - near) for row in rows for near in (_shared(row),))
+        return tuple(torch.mm(W, row) if row.itemsize == 8 else _apart(W, row) for row in rows)
 
 
-def _shared(rows: Tensor) -> Tensor:
-    """Return of each column the number nearest to zero ``[p]``, or 0 where signs differ.
+def _apart(W: Any, rows: Tensor) -> Tensor:
+    """Return W times rows of single precision, so that what all agree on passes unrounded.
 
-    A row of one agent would not do: where it is much larger, the digits of the others are lost.
+    Else they drift where mixed values are summed up, at a rate that depends on the processor. The
+    mean of a column is set aside, but where agents are so unlike that digits would be lost.
     """
-    return rows.amin(0).clamp_(min=0) + rows.amax(0).clamp_(max=0)
+    mean = rows.mean(0)
+    shared = torch.where(rows.amax(0) - rows.amin(0) <= mean.abs(), mean, 0.0)
+    return shared + torch.mm(W, rows - shared)
