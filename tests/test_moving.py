@@ -21,8 +21,9 @@ def picture(title=""):
 
 
 def test_dots_are_where_the_axes_would_draw_them_in_every_frame_and_rest_at_the_last():
+    before = plt.get_fignums()
     markup = picture()._repr_html_()
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == before
     places = [
         [(float(a), float(b)) for a, b in re.findall(r"translate:([\d.]+)px ([\d.]+)px", rule)]
         for rule in re.findall(r"@keyframes \S+ {(.*)}", markup)
