@@ -101,9 +101,12 @@ def test_cells_of_a_record_come_out_again(record):
     traces = load_record(study, RECORDS / f"{record}.npz")
     for cell, trace in zip(study.cells, traces, strict=True):
         start, later = deviation(study.start(cell), cell["seed"], trace)
-        # Differences of gradients have the rounding of single precision to the power of one half.
-        assert start < (4e-4 if "FO" in cell["method"] else 1e-5), cell
-        assert later < (0.3 if record.startswith(("cleaning", "sparkle")) else 1e-3), cell
+        # Differences of gradients have the rounding of single precision to the power of one half,
+        # and take a run as much further apart.
+        first_order = "FO" in cell["method"]
+        assert start < (4e-4 if first_order else 1e-5), cell
+        far = 0.3 if record.startswith(("cleaning", "sparkle")) else 1e-2 if first_order else 1e-3
+        assert later < far, cell
 
 
 @pytest.mark.parametrize("record", ["a9a-paper", "cleaning-paper", "meta-paper"])
