@@ -21,7 +21,8 @@ FORMULA = re.compile(
     re.DOTALL,
 )
 HIDDEN = (
-    "<noscript><style>.math.notranslate { font-size: 0; } .math .eqno { font-size: 1rem; } "
+    "<noscript><style>.math:has(+ noscript) { font-size: 0 !important; } "
+    ".eqno { font-size: 1rem; } "
     'math[display="block"] { overflow-x: auto; max-width: 100%; }</style></noscript>\n'
 )
 """Without scripts the source of a formula is not shown, but its number is."""
