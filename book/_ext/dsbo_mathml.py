@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 FORMULA = re.compile(
-    r'(<(span|div) class="math notranslate nohighlight"[^>]*>.*?)'
+    r'(<(span|div) class="(?:output text_latex )?math notranslate nohighlight"[^>]*>.*?)'
     r"(\\\(.*?\\\)|\\\[.*?\\\])\s*</\2>",
     re.DOTALL,
 )
