@@ -18,7 +18,8 @@ A strategy moves the iterate S of a level along a direction G and is one choice 
 
 Every B vanishes on agents that agree, so all rest at the solution however different they are. The
 forms below need no root of a matrix and keep one vector e a level besides S. They stay at the
-solution in single precision too, since networks let what all agents share pass unrounded.
+solution in single precision too: in one process what all agents share passes a round unrounded, and
+between processes the rows of the rounded weights sum to exactly one.
 
 Zhu et al. 2024, from the abstract and the single-level framework of Alghunaim and Yuan 2022, not
 from the paper's text: certain are the strategies and their A, B, C; the order of the levels, each
