@@ -374,6 +374,10 @@ def test_a_glued_value_is_found_by_the_books_build_and_shown_by_no_cell(monkeypa
     prefix = told["metadata"]["scrapbook"]["mime_prefix"]
     assert output == {f"{prefix}text/plain": repr(1 / 3)}
     assert prefix.startswith("application/papermill.record/")
+    published.clear()
+    for value, shown in ((np.float64(0.4), "0.4"), (np.int64(3), "3"), (np.bool_(True), "True")):
+        glue("numpy", value)
+        assert list(published.pop()[0][0].values()) == [shown]
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint64, np.float16])

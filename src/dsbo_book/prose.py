@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
+
 UNSEEN = "application/papermill.record/"
 """Before the type of an output, this keeps it off the page; the book's build looks for it."""
 
@@ -25,8 +27,10 @@ def glue(name: str, value: Any) -> None:
     name : str
         What the prose calls it.
     value : object
-        What the prose shows, as a notebook would.
+        What the prose shows, as a notebook would; a number of NumPy's as Python's.
     """
+    if isinstance(value, np.generic):
+        value = value.item()
     if (here := shell()) is None:
         return
     from IPython.display import display
