@@ -88,7 +88,7 @@ def start(
         plants=cell.get("plants", False),
         first_order=cell["method"] == "D-SOBA-FO",
     )
-    # Equal weights on a ring of eight have an eigenvalue of -1/3, which exact diffusion does not bear.
+    # Equal weights on a ring of eight have the eigenvalue -1/3, too low for exact diffusion.
     ring = networks.regular("adjusted ring", 8, self_weight=0.4)
     return Start(algorithm, described, ring, steps, every)
 
