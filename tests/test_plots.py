@@ -128,6 +128,7 @@ def test_every_method_has_a_colour_of_its_own_whatever_its_reader_sees(seen, the
 
 MADE_UP = re.compile(
     r"""#(?!(..)\1\1)[0-9a-fA-F]{6}\b"""  # that is no grey
+    r"""|cmap=["'](?!Greys)"""
     r"""|(?:c|color|colors|ec|fc)=f?["'](?:tab:\w+|C[\d{]|red|blue|green|orange|[rgbcmy])["']"""
 )
 

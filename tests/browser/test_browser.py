@@ -50,9 +50,11 @@ MARK_THE_FIRST_WORD_OF_EACH_LOOK = """() => {
   }
 }"""
 CUT_OFF = """() => [...document.querySelectorAll("div.math")].filter(box => {
-  const formula = box.querySelector("mjx-math"), room = box.getBoundingClientRect().width;
-  const wide = formula && box.checkVisibility() && formula.getBoundingClientRect().width > room + 1;
-  return wide && !/auto|scroll/.test(getComputedStyle(box).overflowX);
+  const formula = box.querySelector("mjx-math"), number = box.querySelector(".eqno");
+  if (!formula || !box.checkVisibility()) return false;
+  const end = number ? number.getBoundingClientRect().left : box.getBoundingClientRect().right;
+  const scrolls = /auto|scroll/.test(getComputedStyle(box).overflowX);
+  return formula.getBoundingClientRect().right > end + 1 && !scrolls;
 }).map(box => box.id || box.textContent)"""
 # Both lie in the theme's own header and are the same on every page.
 RULES_OF_THE_THEME = {"label-content-name-mismatch", "region"}
