@@ -153,6 +153,8 @@ def test_page_is_whole_and_accessible(chromium: Any, site: str, name: str, look:
         assert wide <= 0, f"the page is {wide} px wider than the window"
 
         assert page.evaluate(CUT_OFF) == []
+        texts = page.locator("article .cell_output, article .pasted-text").all_text_contents()
+        assert [text for text in texts if re.search(r"\bnp\.\w+\(", text)] == []
 
         for image in page.locator("article img").all():
             alt, source = image.get_attribute("alt") or "", image.get_attribute("src") or ""
