@@ -89,6 +89,7 @@ class Mutant(NamedTuple):
         return hashlib.sha256(repr(tuple(self)).encode()).hexdigest()[:12]
 
 
+STOCHASTIC, PAIRS = "src/dsbo/stochastic.py", "tests/test_push_pull.py"
 H, L, M = "src/dsbo/hypergrad.py", "src/dsbo/levels.py", "src/dsbo/mixing.py"
 A = "src/dsbo/algorithms/"
 DSOBA, SOBA, DIAMOND = A + "dsoba.py", A + "soba.py", A + "diamond.py"
@@ -369,8 +370,35 @@ MUTANTS = (
         "(beside[-1] * new if diagonal else 0)", "0", (MIXING,),
     ),
     Mutant(
-        "mixing: rounded weights without what makes them sum to one", M,
-        "out = _fill_diagonal(off)", "out = off", (MIXING,),
+        "mixing: rounded weights without what makes them sum to one", STOCHASTIC,
+        "off + np.diag(1 - off.sum(axis=1))", "off", (MIXING,),
+    ),
+    Mutant(
+        "mixing: an agent divides what it receives as its hearers do", M,
+        "shares / shares.sum(axis=1, keepdims=True)", "shares / shares.sum(axis=0)", (PAIRS,),
+    ),
+    Mutant(
+        "push and pull: trackers are pulled", "src/dsbo/network/push_pull.py",
+        "torch.mm(pushes, row) for row in push", "torch.mm(pulls, row) for row in push", (PAIRS,),
+    ),
+    Mutant(
+        "push and pull: the graph of the first round, for ever", "src/dsbo/network/push_pull.py",
+        "place = drawn(self.sent[self.clock], len(self.cycle))", "place = 0", (PAIRS,),
+    ),
+    Mutant(
+        "push and pull: what is not tracked is let through", STOCHASTIC,
+        "network.push is not None and not method.tracking", "False", (PAIRS,),
+    ),
+    Mutant(
+        "peers: trackers are pulled", NETWORK_PEERS,
+        "(self.terms if k < pulled else self.pushed)[i]", "self.terms[i]", (PAIRS,),
+    ),
+    Mutant(
+        "sparkle: ATC pulls its tracker", SPARKLE, "mix(push=(e + G,))", "mix(e + G)", (PAIRS,),
+    ),
+    Mutant(
+        "spectra: the Perron vector of the columns", "src/dsbo/spectra.py",
+        "np.vstack([W.T - np.eye(len(W))", "np.vstack([W - np.eye(len(W))", (PAIRS,),
     ),
     Mutant(
         "mixing: lazy weights keep a third", M,
@@ -393,7 +421,7 @@ MUTANTS = (
     Mutant(
         "peers: own rows are summed before those that arrive", NETWORK_PEERS,
         "for j in np.flatnonzero(weights[i])]",
-        "for j in sorted(np.flatnonzero(weights[i]), key=lambda j: j not in self.held)]",
+        "for j in sorted(np.flatnonzero(weights[i]), key=lambda j: j not in agents)]",
         (SAME_BITS,),
     ),
     Mutant(
@@ -432,7 +460,7 @@ MUTANTS = (
     ),
     Mutant(
         "peers: what is unpickled elsewhere stays alone", NETWORK_PEERS,
-        "return Peers, (self.W,)", "return object.__reduce__(self)",
+        "return Peers, (self.W, self.push)", "return object.__reduce__(self)",
         (PEERS + "a_network_that_is_sent_to_processes_belongs_to_them",),
     ),
     Mutant(
@@ -595,8 +623,8 @@ MUTANTS = (
     ),
     Mutant(
         "sparkle: semi-ATC mixes before the step", SPARKLE,
-        "S, mixed = mix(S - a * T, T)\n    return S,",
-        "S, mixed = mix(S, T)\n    return S - a * T,",
+        "S, mixed = mix(S - a * T, push=(T,))\n    return S,",
+        "S, mixed = mix(S, push=(T,))\n    return S - a * T,",
     ),
     Mutant(
         "sparkle: u at the old y", SPARKLE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from statistics import median
 
@@ -32,10 +33,10 @@ def exchanges(rounds: int) -> tuple[list[float], list[float]]:
     ranks, mixer = network.ranks, network.mixer(problem.x0, Counter())
     inside, bare = [], []
 
-    def mix(*rows: Tensor) -> tuple[Tensor, ...]:
+    def mix(*rows: Tensor, push: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         ranks.maximum(0)
         before = ranks.waited
-        mixed = mixer(*rows)
+        mixed = mixer(*rows, push=push)
         inside.append(ranks.waited - before)
         return mixed
 

@@ -34,7 +34,7 @@ def test_three_graphs_equal_the_dual_form(mixture):
     names = dict(zip(("upper", "lower", "auxiliary"), mixture, strict=True))
     got = run(method(*mixture, theta=0.3), problem, network, steps=50, seed=2).state
     want = sparkle(
-        c, network.W, **STEPS, theta=0.3, **names, steps=50, noise=drawn_noise(2, 0.5, 3, 4)
+        c, network.matrices, **STEPS, theta=0.3, **names, steps=50, noise=drawn_noise(2, 0.5, 3, 4)
     )
     for a, b in zip(got, want, strict=False):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)

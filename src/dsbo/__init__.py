@@ -30,6 +30,7 @@ from dsbo.network import OnePeer as OnePeer
 from dsbo.network import PeerLost as PeerLost
 from dsbo.network import Peers as Peers
 from dsbo.network import PerLevel as PerLevel
+from dsbo.network import PushPull as PushPull
 from dsbo.network import Sparse as Sparse
 from dsbo.problems import Problem as Problem
 from dsbo.run import run as run

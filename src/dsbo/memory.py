@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -110,8 +110,8 @@ def measured(
     def work() -> None:
         W = problem.x0.new_full((len(few), len(few)), 1 / len(few))
 
-        def mix(*rows: Tensor) -> tuple[Tensor, ...]:
-            return tuple(W @ row for row in rows)
+        def mix(*rows: Tensor, push: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+            return tuple(W @ row for row in (*rows, *push))
 
         world = World(f, g, Draws(0, few, problem.upper, problem.lower), mix, mix, mix)
         x0, y0 = (row.expand(len(few), -1) for row in (problem.x0, problem.y0))

@@ -1,10 +1,11 @@
-"""How much agent i listens to agent j: doubly stochastic weights W from a graph.
+"""How much agent i listens to agent j: weights W from a graph.
 
     (W x)_i = sum_j W[i, j] x_j
 
 Every function returns a float64 array ``[N, N]`` with non-negative entries whose rows and columns
-sum to one, so that mixing keeps the average. How fast it brings agents together is ``rho(W)``:
-``‖W x - x̄‖ <= rho ‖x - x̄‖``. Derived in book/mixing.md.
+sum to one, so that mixing keeps the average; `row` and `column`, for `PushPull`, have one of both.
+How fast mixing brings agents together is ``rho(W)``: ``‖W x - x̄‖ <= rho ‖x - x̄‖``.
+Derived in book/mixing.md.
 
 >>> from dsbo import graphs
 >>> rho(metropolis(graphs.complete(4)))
@@ -18,14 +19,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from dsbo.checked import real, whole
-from dsbo.spectra import lambda_min, rho, square
-from dsbo.stochastic import require_connected, require_doubly_stochastic
+from dsbo.spectra import lambda_min, perron, rho, square
+from dsbo.stochastic import check, rounded
 
 if TYPE_CHECKING:
     import networkx as nx
+    import torch
     from numpy.typing import ArrayLike, NDArray
 
     Weights = NDArray[np.float64]
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
 __all__ = [
     "average",
     "check",
+    "column",
     "lambda_min",
     "laplacian",
     "lazy",
     "metropolis",
+    "perron",
     "rho",
     "rounded",
+    "row",
     "uniform",
 ]
 
@@ -169,82 +173,57 @@ def average(N: int) -> Weights:
     return np.full((N, N), 1 / N)
 
 
-MOVED = 0.2
-"""By how much the weights of a row may change, all together, when they are rounded."""
-
-
-def rounded(W: Weights, dtype: torch.dtype) -> Weights:
-    """Return W made of numbers of a floating-point type, with rows that still sum to one exactly.
-
-    Rounded one by one, weights sum to one only almost, and methods that add up what is left of
-    agreement, such as exact diffusion, then leave their solution. So weights become multiples of
-    the type's epsilon, and an agent's own makes up the rest. In double precision W stays.
-
-    Raises
-    ------
-    ValueError
-        If so much is lost that it is another network.
-
-    Examples
-    --------
-    >>> from dsbo import graphs
-    >>> W = rounded(metropolis(graphs.path(3)), torch.float32)
-    >>> bool((W.sum(axis=1) == 1).all() and (W == W.astype(np.float32)).all())
-    True
-    """
-    if dtype == torch.float64:
-        return W
-    grid = torch.finfo(dtype).eps
-    off = grid * np.round(W / grid)
-    np.fill_diagonal(off, 0)
-    out = _fill_diagonal(off)
-    if (moved := float(np.abs(out - W).sum(axis=1).max())) > MOVED:
-        raise ValueError(
-            f"in {dtype}, whose epsilon is {grid:.2g}, the weights would change by {moved:.2g} in "
-            "a row; use float32, or a graph with fewer neighbours an agent"
-        )
-    return out
-
-
-def check(W: ArrayLike | torch.Tensor, agents: int | None = None) -> Weights:
-    """Return W as float64 if it may be mixed with, otherwise say what is wrong.
-
-    Sums may be off by 1e-10 (by 1e-6 where W came in less than double precision).
+def row(G: nx.Graph[int]) -> Weights:
+    """Return weights of a directed graph that any agent can choose: equal shares of what arrives.
 
     Parameters
     ----------
-    W : array_like or torch.Tensor, [N, N]
-        Weights in the row convention.
-    agents : int, optional
-        The N that is meant.
+    G : networkx.DiGraph
+        An edge (j, i) carries messages from j to i. An undirected graph counts in both directions.
 
     Returns
     -------
     ndarray, float64, [N, N]
-        A copy.
+        Rows sum to one: ``1 / (1 + in-degree)`` on edges and on the diagonal.
 
     Raises
     ------
     ValueError
-        If W is not square, not finite, not of size `agents`, has a negative entry, is not doubly
-        stochastic, or its graph is not strongly connected.
+        As for `metropolis`, but for directed graphs.
 
     Examples
     --------
-    >>> check([[0.5, 0.5], [0.3, 0.7]])
-    Traceback (most recent call last):
-    ...
-    ValueError: W is not doubly stochastic: columns sum to [0.8 1.2]; use mixing.metropolis
+    >>> import networkx as nx
+    >>> row(nx.DiGraph([(0, 1), (1, 0), (1, 2), (2, 0)])).round(3)
+    array([[0.333, 0.333, 0.333],
+           [0.5  , 0.5  , 0.   ],
+           [0.   , 0.5  , 0.5  ]])
     """
-    short = getattr(W, "dtype", None) in (torch.float32, torch.float16, torch.bfloat16) or (
-        isinstance(W, np.ndarray) and W.dtype in (np.float32, np.float16)
-    )
-    W = square(W).copy()
-    if agents is not None and len(W) != agents:
-        raise ValueError(f"W is for {len(W)} agents, not {agents}; build it on a graph of {agents}")
-    tol = 1e-6 if short else 1e-10
-    require_doubly_stochastic(W, tol)
-    require_connected(W, tol)
+    shares = _adjacency(G, multiplicity=False) + np.eye(G.number_of_nodes())
+    W: Weights = shares / shares.sum(axis=1, keepdims=True)
+    return W
+
+
+def column(G: nx.Graph[int]) -> Weights:
+    """Return weights of a directed graph in which an agent splits what it sends into equal shares.
+
+    An agent must know how many listen to it. See `row` for the parameter and errors.
+
+    Returns
+    -------
+    ndarray, float64, [N, N]
+        Columns sum to one: ``1 / (1 + out-degree)`` on edges and on the diagonal.
+
+    Examples
+    --------
+    >>> import networkx as nx
+    >>> column(nx.DiGraph([(0, 1), (1, 0), (1, 2), (2, 0)])).round(3)
+    array([[0.5  , 0.333, 0.5  ],
+           [0.5  , 0.333, 0.   ],
+           [0.   , 0.333, 0.5  ]])
+    """
+    shares = _adjacency(G, multiplicity=False) + np.eye(G.number_of_nodes())
+    W: Weights = shares / shares.sum(axis=0)
     return W
 
 

@@ -57,7 +57,7 @@ def identity(
             "kind": network.kind,
             "agents": network.x.agents,
             "links": network.links,
-            "sha256": checksum(network.W),
+            "sha256": checksum(network.matrices),
         },
         "seed": seed,
         "every": every,
@@ -88,7 +88,7 @@ def digest(tree: Any) -> str:
 def printed(network: PerLevel) -> dict[str, Any]:
     """Return the mixing rate and the weights ``[…, N, N]`` as JSON types, if they are not many."""
     few = network.x.agents <= PRINTED_AGENTS
-    return {"rho": network.rho, "W": network.W.tolist()} if few else {}
+    return {"rho": network.rho, "W": network.matrices.tolist()} if few else {}
 
 
 def environment(device: torch.device) -> dict[str, Any]:

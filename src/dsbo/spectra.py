@@ -56,6 +56,27 @@ def lambda_min(W: ArrayLike | torch.Tensor) -> float:
     return extremes(W)[0] if symmetric(W) else float(np.linalg.eigvals(W).real.min())
 
 
+def perron(W: Weights) -> Weights:
+    """Return the positive vector π with ``πᵀ W = πᵀ`` and sum one, ``[N]``, where rows sum to one.
+
+    >>> perron(np.array([[0.5, 0.5], [0.25, 0.75]])).round(3)
+    array([0.333, 0.667])
+    """
+    # Any row of the inverse's adjugate would do; with one equation more it is unique.
+    equations = np.vstack([W.T - np.eye(len(W)), np.ones(len(W))])
+    found: Weights = np.linalg.lstsq(equations, np.eye(len(W) + 1)[-1], rcond=None)[0]
+    return found
+
+
+def second(W: Weights) -> float:
+    """Return the largest modulus of an eigenvalue but the first, where rows or columns sum to one.
+
+    >>> second(np.array([[0.5, 0.5], [0.25, 0.75]]))
+    0.25
+    """
+    return float(np.abs(np.linalg.eigvals(W - 1 / len(W))).max())
+
+
 def extremes(W: Weights) -> tuple[float, float]:
     """Return the smallest and the largest eigenvalue of symmetric W that is not the agreement's.
 

@@ -192,9 +192,10 @@ class _Together:
     mixer: Mixer
     agents: int
 
-    def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
-        mixed = self.mixer(*(row.reshape(self.agents, -1) for row in rows))
-        return tuple(new.view(row.shape) for new, row in zip(mixed, rows, strict=True))
+    def __call__(self, *rows: Tensor, push: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+        pulled, pushed = ([row.reshape(self.agents, -1) for row in part] for part in (rows, push))
+        mixed = self.mixer(*pulled, push=pushed)
+        return tuple(new.view(row.shape) for new, row in zip(mixed, (*rows, *push), strict=True))
 
 
 class _Sweep:

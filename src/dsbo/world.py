@@ -156,8 +156,12 @@ def _together(t: int, agents: int) -> range:
 class Mixer(Protocol):
     """One round of messages: every agent replaces its rows by a weighted sum of its neighbours'."""
 
-    def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
-        """Return W times each of ``rows [n, …]``; one message and one round for all of them."""
+    def __call__(self, *rows: Tensor, push: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+        """Return W times each of ``rows`` and then of ``push``, ``[n, …]`` each, in one round.
+
+        Trackers go as ``push``: on a directed graph they take weights of their own, whose columns
+        sum to one, so that all agents together keep the sum of what they track.
+        """
         ...
 
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, Self, get_type_hints
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dsbo.checked import positive, real, whole
 from dsbo.hypergrad import Chain, neumann
 from dsbo.schedules import Constant, Momentum, Power, Schedule, as_schedule, at
+from dsbo.stochastic import Weighted, require_balance
 from dsbo.world import World
 
 Upper = Annotated[Tensor, "[n, d]"]
@@ -25,20 +24,6 @@ Lower = Annotated[Tensor, "[n, p]"]
 """A variable of the size of y."""
 UNAVERAGED = Constant(1.0)
 """A moving average that is the newest value."""
-
-
-class Weighted(Protocol):
-    """What an algorithm may know of the network of a level."""
-
-    @property
-    def W(self) -> NDArray[np.float64]:  # noqa: N802
-        """The weights ``[N, N]``; their mean if they vary."""
-        ...
-
-    @property
-    def varies(self) -> bool:
-        """Whether the weights differ from round to round."""
-        ...
 
 
 class State(Protocol):
@@ -117,6 +102,9 @@ class Algorithm:
 
     That is where x is the projection of x - alpha ∇Φ(x), or as near to it as without the set.
     """
+    tracking: ClassVar[bool] = False
+    """True if each mixed variable moves by a tracker, so that `PushPull` counts all agents alike.
+    """
     inverts: ClassVar[str] = ""
     """Whose Hessian a Neumann series with the bound L inverts: "own", "mean", or nobody's."""
 
@@ -187,6 +175,7 @@ class Algorithm:
                 f"{type(self).__name__} mixes everything over one graph, but x, y and z have "
                 "different ones; give one network instead of PerLevel, or use SPARKLE"
             )
+        require_balance(x, self)
 
     def init(self, x: Tensor, y: Tensor) -> Any:
         """Return the first State from equal starts ``x [n, d]`` and ``y [n, p]``.

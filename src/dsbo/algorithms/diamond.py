@@ -102,7 +102,7 @@ class DIAMOND(Momenta):
             p = p + (1 - at(self.eta, t)) * (s.p - q_)  # (6)
             v = v + (1 - at(self.gamma, t)) * (s.v - v_)  # (7)
         if self.tracking:
-            x, u = w.mix(s.x, s.u)
+            x, u = w.mix(s.x, push=(s.u,))
             u = u + p - s.p  # (8)
         else:
             (x,), u = w.mix(s.x), p

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from dsbo import mixing
 from dsbo.network.ranks import ALONE, Ranks
+from dsbo.spectra import second
+from dsbo.stochastic import check_pair
 
 Mix = Callable[..., tuple[Tensor, ...]]
 """Rows of the agents held here -> their weighted sums over the neighbours."""
@@ -38,6 +40,8 @@ class Network:
     W: NDArray[np.float64]
     ranks: Ranks = field(default=ALONE, init=False, repr=False)
     """The processes that share the agents out among them."""
+    push: NDArray[np.float64] | None = field(default=None, init=False, repr=False)
+    """Weights of trackers where they have their own: columns sum to one, in ``W`` then rows do."""
 
     batched: ClassVar[bool] = True
     """Whether the derivatives of the agents held here may be computed as one batch."""
@@ -45,7 +49,11 @@ class Network:
     """Whether the weights differ from round to round; then ``W`` is their mean."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "W", mixing.check(self.W))
+        if self.push is None:
+            object.__setattr__(self, "W", mixing.check(self.W))
+        else:
+            for name, made in zip(("W", "push"), check_pair(self.W, self.push), strict=True):
+                object.__setattr__(self, name, made)
 
     @property
     def agents(self) -> int:
@@ -65,10 +73,17 @@ class Network:
     def check_ranks(self) -> None:
         """Raise a ValueError if the network is not one of this process."""
 
+    @property
+    def matrices(self) -> NDArray[np.float64]:
+        """All weights that make it this network, ``[N, N]`` or ``[…, N, N]``."""
+        return self.W if self.push is None else np.stack([self.W, self.push])
+
     @cached_property
     def rho(self) -> float:
-        """The mixing rate ‖W − 11ᵀ/N‖₂."""
-        return mixing.rho(self.W)
+        """The mixing rate ‖W − 11ᵀ/N‖₂; with weights for trackers, the slower second modulus."""
+        if self.push is None:
+            return mixing.rho(self.W)
+        return max(second(self.W), second(self.push))
 
     @cached_property
     def links(self) -> int:
@@ -135,10 +150,12 @@ class PerLevel(NamedTuple):
         return kinds[0] if len(kinds) == 1 else f"PerLevel({', '.join(kinds)})"
 
     @property
-    def W(self) -> NDArray[np.float64]:  # noqa: N802
-        """The weights ``[N, N]``, or ``[3, N, N]`` where the levels differ."""
-        W = [network.W for network in self.distinct]
-        return W[0] if len(W) == 1 else np.stack(W)
+    def matrices(self) -> NDArray[np.float64]:
+        """The weights ``[N, N]``, or ``[…, N, N]`` of all levels that differ, one after another."""
+        first, *others = (network.matrices for network in self.distinct)
+        N = self.x.agents
+        every = [W.reshape(-1, N, N) for W in (first, *others)]
+        return np.concatenate(every) if others else first
 
     @property
     def rho(self) -> float:
@@ -169,15 +186,15 @@ class MatrixMixer:
     sent: Counter[str]
     clock: str
 
-    def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the weights times each of ``rows [N, p]``."""
-        W = self.weights(self.sent[self.clock])
+    def __call__(self, *rows: Tensor, push: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+        """Return the weights times each of ``rows [N, p]``, and of ``push``."""
+        W, rows = self.weights(self.sent[self.clock]), (*rows, *push)
         self.sent.update({"rounds", self.clock})
         self.sent["floats"] += self.links * sum(row.shape[1] for row in rows)
-        return tuple(torch.mm(W, row) if row.itemsize == 8 else _apart(W, row) for row in rows)
+        return tuple(torch.mm(W, row) if row.itemsize == 8 else apart(W, row) for row in rows)
 
 
-def _apart(W: Any, rows: Tensor) -> Tensor:
+def apart(W: Any, rows: Tensor) -> Tensor:
     """Return W times rows of single precision, so that what all agree on passes unrounded.
 
     Else they drift where mixed values are summed up, at a rate that depends on the processor. The

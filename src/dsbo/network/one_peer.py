@@ -75,9 +75,10 @@ class OnePeer(Network):
         """Return a function: round -> its weights with the dtype and device of ``like``."""
         cycle = [torch.as_tensor(W, dtype=like.dtype, device=like.device) for W in self.cycle]
 
-        def of_round(number: int) -> Tensor:
-            turn, place = divmod(number, len(cycle))
-            k = int(np.random.default_rng(turn).permutation(len(cycle))[place])
-            return cycle[k]
+        return lambda number: cycle[drawn(number, len(cycle))]
 
-        return of_round
+
+def drawn(number: int, length: int) -> int:
+    """Return the place in a cycle of a round, where every cycle has an order of its own."""
+    turn, place = divmod(number, length)
+    return int(np.random.default_rng(turn).permutation(length)[place])

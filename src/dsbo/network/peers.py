@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ class Peers(Network):
     """
 
     batched: ClassVar[bool] = False
+    push: NDArray[np.float64] | None = field(default=None, repr=False)
+    """As for `PushPull`: weights ``[N, N]`` of trackers, whose columns sum to one."""
     ranks: Ranks = field(default_factory=here, init=False, repr=False)
     """The processes that this one had joined when the network was made."""
 
@@ -48,8 +50,8 @@ class Peers(Network):
                 "make it where it is used, inside or outside `with join():`"
             )
 
-    def __reduce__(self) -> tuple[type[Peers], tuple[NDArray[np.float64]]]:
-        return Peers, (self.W,)  # in another process it belongs to the ranks there
+    def __reduce__(self) -> tuple[type[Peers], tuple[Any, ...]]:
+        return Peers, (self.W, self.push)  # in another process it belongs to the ranks there
 
     @property
     def crossings(self) -> int:
@@ -81,7 +83,7 @@ def over_processes(network: Network | PerLevel) -> PerLevel:
             f"{changing[0]} has no form over several processes; run it in one process, "
             "without torchrun, or give the agents weights that stay"
         )
-    made = {id(part): Peers(part.W) for part in levels}
+    made = {id(part): Peers(part.W, part.push) for part in levels}
     return PerLevel(*(made[id(part)] for part in levels))
 
 
@@ -99,16 +101,18 @@ class PeerMixer:
         self.sends = {q: asked for q, b in others if (asked := network.asked(b, self.held))}
         self.receives = {q: asked for q, b in others if (asked := network.asked(self.held, b))}
         weights = mixing.rounded(network.W, dtype)
-        self.terms = {
-            i: [(int(j), float(weights[i, j])) for j in np.flatnonzero(weights[i])]
-            for i in self.held
-        }
+        self.terms = _terms(weights, self.held)
+        push = network.push
+        self.pushed = (
+            self.terms if push is None else _terms(mixing.rounded(push.T, dtype).T, self.held)
+        )
         remote = {j for asked in self.receives.values() for j in asked}
         self.outer = [i for i in self.held if any(j in remote for j, _ in self.terms[i])]
         self.inner = [i for i in self.held if i not in self.outer]
 
-    def __call__(self, *rows: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *rows: Tensor, push: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Return the rows ``[n, …]`` of the agents held here after a round of all agents."""
+        pulled, rows = len(rows), (*rows, *push)
         widths = [row.shape[1] for row in rows]
         self.sent["rounds"] += 1
         self.sent["floats"] += self.links * sum(widths)
@@ -118,11 +122,11 @@ class PeerMixer:
         }
         works = self.ranks.post(self._messages(known, arriving))
         mixed = tuple(row.new_empty(row.shape) for row in rows)
-        self._sum(self.inner, known, mixed)
+        self._sum(self.inner, known, mixed, pulled)
         self.ranks.finish(works)
         for q, asked in self.receives.items():
             known |= {j: row.split(widths) for j, row in zip(asked, arriving[q], strict=True)}
-        self._sum(self.outer, known, mixed)
+        self._sum(self.outer, known, mixed, pulled)
         return mixed
 
     def _messages(
@@ -136,13 +140,22 @@ class PeerMixer:
                 yield dist.P2POp(dist.irecv, arriving[q], q)
 
     def _sum(
-        self, agents: Iterable[int], known: Mapping[int, Row], mixed: Sequence[Tensor]
+        self,
+        agents: Iterable[int],
+        known: Mapping[int, Row],
+        mixed: Sequence[Tensor],
+        pulled: int,
     ) -> None:
         # One agent's row at a time, its neighbours in order: a matrix product would add them up
         # in an order that depends on how many rows are here.
         for i in agents:
-            (j, weight), *others = self.terms[i]
             for k, target in enumerate(part[i - self.held.start] for part in mixed):
+                (j, weight), *others = (self.terms if k < pulled else self.pushed)[i]
                 torch.mul(known[j][k], weight, out=target)
                 for neighbour, w in others:
                     target.add_(known[neighbour][k], alpha=w)
+
+
+def _terms(weights: NDArray[np.float64], agents: range) -> dict[int, list[tuple[int, float]]]:
+    """Return of each of some agents whom it hears, and with what weight."""
+    return {i: [(int(j), float(weights[i, j])) for j in np.flatnonzero(weights[i])] for i in agents}

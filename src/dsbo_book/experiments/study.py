@@ -152,7 +152,7 @@ def identity(start: Start) -> dict[str, Any]:
         "data": data.checksums(dataset) if dataset else {},
         "network": {
             "kind": network.kind,
-            "sha256": provenance.checksum(network.W),
+            "sha256": provenance.checksum(network.matrices),
         },
         "steps": start.steps,
         "every": start.every,

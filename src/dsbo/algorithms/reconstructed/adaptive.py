@@ -69,7 +69,6 @@ class AdaSDBO(Algorithm):
     colour: ClassVar[str] = "#B86315"
     roles: ClassVar[dict[str, str]] = {}
     cost: ClassVar[Cost] = Cost("d + 2*p + 3")
-    tracking: ClassVar[bool] = False
 
     def init(self, x: Tensor, y: Tensor) -> Accumulated:
         """Return the first State, whose sums of squared norms are 1."""
@@ -88,7 +87,7 @@ class AdaSDBO(Algorithm):
         x = s.x - c / (m_x.sqrt() * r) * T_x
         y, z = s.y - c / m_y.sqrt() * T_y, s.z - c / r * T_z
         trackers = (T_x, T_y, T_z) if self.tracking else ()
-        x, y, z, m_x, m_y, m_z, *mixed = w.mix(x, y, z, m_x, m_y, m_z, *trackers)
+        x, y, z, m_x, m_y, m_z, *mixed = w.mix(x, y, z, m_x, m_y, m_z, push=trackers)
         e_x, e_y, e_z = (
             (T - D for T, D in zip(mixed, (D_x, D_y, D_z), strict=True))
             if self.tracking

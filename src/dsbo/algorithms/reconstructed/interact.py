@@ -82,7 +82,7 @@ class SVRINTERACT(DIAMOND):
         if t % self.q:
             return super().step(t, s, w)
         p, v = self._restart(t, s, w)
-        x, u = w.mix(s.x, s.u)
+        x, u = w.mix(s.x, push=(s.u,))
         u = u + p - s.p
         return self.State(x - at(self.alpha, t) * u, s.y - at(self.beta, t) * v, p, v, u, s.x, s.y)
 

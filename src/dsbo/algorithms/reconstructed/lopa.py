@@ -57,7 +57,6 @@ class LOPA(Algorithm):
     cost: ClassVar[Cost] = Cost("d")
     shared_lower: ClassVar[bool] = False
     projectable: ClassVar[bool] = True
-    tracking: ClassVar[bool] = False
 
     def step(self, t: int, s: TrackedAverage, w: World) -> TrackedAverage:
         """Return the State of iteration t + 1."""
@@ -65,7 +64,7 @@ class LOPA(Algorithm):
         _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
         h = s.h.lerp(u_x - Jz, at(self.theta, t))
         if self.tracking:
-            x, u = w.mix(s.x, s.u)
+            x, u = w.mix(s.x, push=(s.u,))
             u = u + h - s.h
         else:
             (x,), u = w.mix(s.x), h

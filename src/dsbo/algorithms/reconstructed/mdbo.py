@@ -58,6 +58,7 @@ class MDBO(Momenta):
     source: ClassVar[str] = "Gao, Gu and Thai 2023"
     colour: ClassVar[str] = "#633620"
     cost: ClassVar[Cost] = Cost("2*(d + p)", hvps="chain")
+    tracking: ClassVar[bool] = True
     recursive: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -76,7 +77,7 @@ class MDBO(Momenta):
             u, v = q + (1 - eta) * (s.u - q_), g + (1 - gamma) * (s.v - g_)
         else:
             u, v = s.u.lerp(q, eta), s.v.lerp(g, gamma)
-        x, y, p, tracker = w.mix(s.x, s.y, s.p, s.s)
+        x, y, p, tracker = w.mix(s.x, s.y, push=(s.p, s.s))
         p, tracker = p + u - s.u, tracker + v - s.v
         x = s.x.lerp(x - at(self.alpha, t) * p, self.relaxation)
         y = s.y.lerp(y - at(self.beta, t) * tracker, self.relaxation)

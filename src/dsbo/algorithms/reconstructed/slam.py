@@ -18,9 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
-from dsbo.algorithms.base import Cost, Lower, Momenta, Upper, Weighted
+from dsbo.algorithms.base import Cost, Lower, Momenta, Upper
 from dsbo.algorithms.reconstructed.sparkle import extra, require_stable
 from dsbo.schedules import Constant, Schedule, at
+from dsbo.stochastic import Weighted
 from dsbo.world import World
 
 

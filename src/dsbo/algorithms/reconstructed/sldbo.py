@@ -59,6 +59,7 @@ class SLDBO(Algorithm):
     roles: ClassVar[dict[str, str]] = Algorithm.roles | {"radius": "radius"}
     cost: ClassVar[Cost] = Cost("2*(d + 2*p)")
     projectable: ClassVar[bool] = True
+    tracking: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +71,7 @@ class SLDBO(Algorithm):
         _, v, Jz, Hz = w.g.grad_hess(s.x, s.y, w.draw.zeta(t), s.z)
         D = (u_x - Jz, v, Hz - u_y)
         trackers = [e + own for e, own in zip((s.e_x, s.e_y, s.e_z), D, strict=True)]
-        x, y, z, *mixed = w.mix(s.x, s.y, s.z, *trackers)
+        x, y, z, *mixed = w.mix(s.x, s.y, s.z, push=trackers)
         t_x, t_y, t_z = trackers
         z = Ball(self.radius)(z - at(self.gamma, t) * t_z)
         e_x, e_y, e_z = (moved - own for moved, own in zip(mixed, D, strict=True))

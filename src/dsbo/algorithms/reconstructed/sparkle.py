@@ -36,10 +36,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper, Weighted
+from dsbo.algorithms.base import UNAVERAGED, Algorithm, Cost, Lower, Upper
 from dsbo.mixing import lambda_min
 from dsbo.schedules import Schedule, at
 from dsbo.spectra import extremes, symmetric
+from dsbo.stochastic import Weighted, require_balance
 from dsbo.world import Mixer, World
 
 Move = Callable[[Mixer, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
@@ -62,7 +63,7 @@ def extra(mix: Mixer, S: Tensor, e: Tensor, G: Tensor, a: float) -> tuple[Tensor
 
 def atc_tracking(mix: Mixer, S: Tensor, e: Tensor, G: Tensor, a: float) -> tuple[Tensor, Tensor]:
     """Return S and e after T <- W (e + G), S <- W (S - a T); e is T - G."""
-    (T,) = mix(e + G)
+    (T,) = mix(push=(e + G,))
     (S,) = mix(S - a * T)
     return S, T - G
 
@@ -72,7 +73,7 @@ def semi_atc_tracking(
 ) -> tuple[Tensor, Tensor]:
     """Return S and e after T = e + G, S <- W (S - a T); e is W T - G."""
     T = e + G
-    S, mixed = mix(S - a * T, T)
+    S, mixed = mix(S - a * T, push=(T,))
     return S, mixed - G
 
 
@@ -81,7 +82,7 @@ def non_atc_tracking(
 ) -> tuple[Tensor, Tensor]:
     """Return S and e after T = e + G, S <- W S - a T; e is W T - G."""
     T = e + G
-    S, mixed = mix(S, T)
+    S, mixed = mix(S, push=(T,))
     return S - a * T, mixed - G
 
 
@@ -156,9 +157,16 @@ class SPARKLE(Algorithm):
                 known = ", ".join(STRATEGIES)
                 raise ValueError(f"the {level} strategy {strategy!r} is unknown; take {known}")
 
+    @property
+    def tracking(self) -> bool:  # type: ignore[override]
+        """Whether all levels track, as `PushPull` asks for."""
+        return all(name.endswith("GT") for name in (self.upper, self.lower, self.auxiliary))
+
     def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
         """Raise a ValueError, with a remedy, if weights make a strategy unstable at any step."""
         strategies = (self.upper, self.lower, self.auxiliary)
+        for network in (x, y, z):
+            require_balance(network, self)
         for level, strategy, network in zip("xyz", strategies, (x, y, z), strict=True):
             require_stable(network, strategy, level)
 
