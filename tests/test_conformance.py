@@ -29,7 +29,6 @@ from dsbo import (
     MDBO,
     SLAM,
     SOBA,
-    SPARKLE,
     Dense,
     SingleLevelDSGD,
     algorithms,
@@ -94,9 +93,9 @@ personal_lower = of(
 
 def needs_symmetry(algorithm):
     """Whether a run refuses directed weights."""
-    if not isinstance(algorithm, SPARKLE):
-        return isinstance(algorithm, SLAM)
-    return not {algorithm.upper, algorithm.lower, algorithm.auxiliary}.isdisjoint({"ED", "EXTRA"})
+    names = "upper", "lower", "auxiliary", "strategy"
+    strategies = {getattr(algorithm, name, None) for name in names}
+    return isinstance(algorithm, SLAM) or not strategies.isdisjoint({"ED", "EXTRA"})
 
 
 def weights(case, N, directed=False):

@@ -22,6 +22,7 @@ from dsbo.algorithms.reconstructed.lopa import LOPAGT as LOPAGT
 from dsbo.algorithms.reconstructed.madsbo import MADSBO as MADSBO
 from dsbo.algorithms.reconstructed.mdbo import MDBO as MDBO
 from dsbo.algorithms.reconstructed.mdbo import VRDBO as VRDBO
+from dsbo.algorithms.reconstructed.penalty import DF2SA as DF2SA
 from dsbo.algorithms.reconstructed.recursive import SRBA as SRBA
 from dsbo.algorithms.reconstructed.recursive import STORMSOBA as STORMSOBA
 from dsbo.algorithms.reconstructed.slam import SLAM as SLAM

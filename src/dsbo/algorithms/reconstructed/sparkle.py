@@ -152,10 +152,7 @@ class SPARKLE(Algorithm):
     def __post_init__(self) -> None:
         super().__post_init__()
         for level in ("upper", "lower", "auxiliary"):
-            strategy = getattr(self, level)
-            if not isinstance(strategy, str) or strategy not in STRATEGIES:
-                known = ", ".join(STRATEGIES)
-                raise ValueError(f"the {level} strategy {strategy!r} is unknown; take {known}")
+            require_known(getattr(self, level), f"{level} strategy")
 
     @property
     def tracking(self) -> bool:  # type: ignore[override]
@@ -184,6 +181,13 @@ class SPARKLE(Algorithm):
         h = s.h.lerp(u_x - g.jac(z), at(self.theta, t))
         x, e_x = upper(w.mix, s.x, s.e_x, h, at(self.alpha, t))
         return self.State(x, y, z, h, e_x, e_y, e_z)
+
+
+def require_known(strategy: object, name: str) -> None:
+    """Raise a ValueError, which names the setting, if a strategy is none of `STRATEGIES`."""
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:
+        known = ", ".join(STRATEGIES)
+        raise ValueError(f"the {name} {strategy!r} is unknown; take {known}")
 
 
 def largest_root(W: NDArray[np.float64], strategy: str) -> float:
