@@ -26,7 +26,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper, Weighted
+from dsbo.algorithms.base import Algorithm, Cost, Lower, Upper
 from dsbo.algorithms.reconstructed.sparkle import (
     SPARKLE,
     STRATEGIES,
@@ -35,6 +35,7 @@ from dsbo.algorithms.reconstructed.sparkle import (
 )
 from dsbo.checked import positive
 from dsbo.schedules import Schedule, at
+from dsbo.stochastic import Weighted
 from dsbo.world import World
 
 
@@ -89,6 +90,11 @@ class DF2SA(Algorithm):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_known(self.strategy, "strategy")
+
+    @property
+    def tracking(self) -> bool:  # type: ignore[override]
+        """Whether the strategy tracks, as `PushPull` asks for."""
+        return self.vectors[self.strategy] == 2
 
     def require_steps(self, t: int) -> None:
         """Raise a TypeError or ValueError if a step of iteration t is none or λ is not positive."""

@@ -157,7 +157,7 @@ class SPARKLE(Algorithm):
     @property
     def tracking(self) -> bool:  # type: ignore[override]
         """Whether all levels track, as `PushPull` asks for."""
-        return all(name.endswith("GT") for name in (self.upper, self.lower, self.auxiliary))
+        return all(self.vectors[k] == 2 for k in (self.upper, self.lower, self.auxiliary))
 
     def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
         """Raise a ValueError, with a remedy, if weights make a strategy unstable at any step."""
