@@ -110,7 +110,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def book(session: nox.Session) -> None:
-    """Execute every chapter, two at a time, and build the book; a warning is an error."""
+    """Execute every chapter, two at a time; build the book from that; a warning is an error."""
     install(session, "-e", ".[book,site,test]")
     session.run(
         "pytest", "-m", "notebook", "-n", "2", "--dist", "worksteal", "--durations=0",

@@ -8,19 +8,23 @@ import re
 import sys
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jupytext
 import pytest
 from contents import BOOK, sources
+from filelock import FileLock
 from kernels import execute
 from packaging.requirements import Requirement
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-CLAIMS = BOOK / "_build/claims"
+BUILD = BOOK / "_build"
+CLAIMS = BUILD / "claims"
 PROJECT = tomllib.loads((BOOK.parent / "pyproject.toml").read_text("utf-8"))["project"]
 CELL_TIMEOUT = int(os.environ.get("DSBO_CELL_TIMEOUT", "300"))
 
@@ -112,12 +116,27 @@ def keep(path: Path, notebook: NotebookNode, seconds: float) -> None:
     import dsbo_pages
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
+    from myst_nb.core.read import myst_nb_reader_plugin
 
-    get_cache(BOOK / "_build/.jupyter_cache" / dsbo_pages.code_key()).cache_notebook_bundle(
-        CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds}),
-        check_validity=False,
-        overwrite=True,
-    )
+    # Two at once can meet a database without tables, or drop each other's page as too old.
+    with FileLock(BUILD / ".jupyter_cache.lock"):
+        cache = get_cache(BUILD / ".jupyter_cache" / dsbo_pages.code_key())
+        kept = cache.cache_notebook_bundle(
+            CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds}),
+            check_validity=False,
+            overwrite=True,
+        )
+        sought = cache.match_cache_notebook(myst_nb_reader_plugin(str(path)))
+    assert sought.hashkey == kept.hashkey
+
+
+@pytest.mark.notebook
+def test_pages_that_end_at_the_same_time_are_all_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("test_notebooks.BUILD", tmp_path)
+    paths = NOTEBOOKS[:8]
+    with ThreadPoolExecutor(len(paths)) as pool:
+        list(pool.map(keep, paths, map(read, paths), repeat(0.0)))
+    assert len(list(tmp_path.glob(".jupyter_cache/*/executed/*"))) == len(paths)
 
 
 def test_a_kernel_that_never_answers_is_started_once_more(monkeypatch, tmp_path):
