@@ -11,6 +11,7 @@ from reference.dsoba import average, oracles
 from test_conformance import CASES
 
 from dsbo import (
+    DF2SA,
     DSOBA,
     SLDBO,
     SPARKLE,
@@ -22,10 +23,12 @@ from dsbo import (
     graphs,
     mixing,
     run,
+    suggest,
     sweep,
 )
 from dsbo.network import spawn
 from dsbo.network.one_peer import drawn
+from dsbo.problems import Quadratic
 
 LEVELS = "upper", "lower", "auxiliary"
 STEPS = {"alpha": 0.03, "beta": 0.06, "gamma": 0.06}
@@ -137,6 +140,50 @@ def test_agents_that_track_all_levels_rest_at_the_solution(network):
     np.testing.assert_allclose(state.x, 0.3216374269, rtol=0, atol=1e-9)
 
 
+def test_small_perron_vectors_have_all_their_digits():
+    N = 30
+    G = nx.DiGraph([(i, i + 1) for i in range(N - 1)])
+    G.add_edges_from((i, j) for i in range(N) for j in range(max(0, i - 6), i))
+    network = pair(G)
+    assert mixing.perron(network.W).min() > 0
+    assert network.gain == pytest.approx(1.15e-18, rel=0.01)
+
+
+@pytest.mark.parametrize("W", [[[0.5, 0.6], [0.4, 0.6]], np.eye(3), [[np.nan]], [[-1, 2], [1, 0]]])
+def test_what_has_no_perron_vector_is_refused(W):
+    with pytest.raises(ValueError, match=r"rows that sum to 1|strongly connected|not finite"):
+        mixing.perron(W)
+
+
+def test_weights_of_single_precision_are_taken():
+    one, other = pair(digraph(4)), digraph(4)
+    A, B = (f(other).astype(np.float32) for f in (mixing.row, mixing.column))
+    for given in ((A, B), (torch.from_numpy(A), torch.from_numpy(B)), (np.stack([A]), [B])):
+        np.testing.assert_allclose(PushPull(*given).W, one.W, rtol=0, atol=1e-6)
+
+
+def test_each_level_is_asked_for_its_own_strategy():
+    _, problem = quadratic(N=5)
+    method = SPARKLE(**STEPS, lower="semi-ATC-GT", auxiliary="semi-ATC-GT")
+    ring, directed = Dense(mixing.lazy(mixing.metropolis(graphs.ring(5)))), pair(digraph(5))
+    run(method, problem, PerLevel(ring, directed, directed), 3)
+    with pytest.raises(ValueError, match=r"SPARKLE with ED on x does not track"):
+        run(method, problem, PerLevel(directed, ring, ring), 3)
+
+
+def test_balanced_weights_are_said_to_need_no_pair():
+    W = mixing.uniform(graphs.ring(5))
+    with pytest.raises(ValueError, match=r"if W is doubly stochastic: Dense\(W\)"):
+        run(DSOBA(**STEPS), quadratic(N=5)[1], PushPull(W, W), 1)
+
+
+def test_steps_are_suggested_where_the_lower_one_must_give_way():
+    made = suggest(
+        DF2SA, Quadratic.random(4, 2, 2, 1.0, seed=0), pair(digraph(4)), strategy="ATC-GT"
+    )
+    assert "so that x may move" in made.reasons["beta"]
+
+
 def test_trackers_keep_their_sum():
     _, problem = quadratic(N=5, noise=0.5)
     state = run(CASES["diamond"].algorithm, problem, changing(5), 40).state
@@ -175,6 +222,9 @@ def test_pairs_that_do_not_fit_are_refused():
     two = [A, mixing.row(digraph(5))], [B, mixing.column(digraph(5))]
     with pytest.raises(ValueError, match=r"different numbers of agents"):
         PushPull(*two)
+    for none in (None, [], np.zeros((0, 4, 4)), 3.0, digraph(4)):
+        with pytest.raises(TypeError, match=r"must be weights, as mixing\.column\(G\) makes them"):
+            PushPull(A, none)
     with pytest.raises(ValueError, match=r"W\[0, 1\] = -0\.5 is negative"):
         PushPull([[1.5, -0.5], [0.5, 0.5]], [[0.5, 0.5], [0.5, 0.5]])
 

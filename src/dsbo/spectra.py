@@ -56,16 +56,37 @@ def lambda_min(W: ArrayLike | torch.Tensor) -> float:
     return extremes(W)[0] if symmetric(W) else float(np.linalg.eigvals(W).real.min())
 
 
-def perron(W: Weights) -> Weights:
+def perron(W: ArrayLike | torch.Tensor) -> Weights:
     """Return the positive vector π with ``πᵀ W = πᵀ`` and sum one, ``[N]``, where rows sum to one.
 
-    >>> perron(np.array([[0.5, 0.5], [0.25, 0.75]])).round(3)
+    By the elimination of Grassmann, Taksar and Heyman, which subtracts nothing: each π_i has all
+    its digits, however small it is.
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative, rows do not sum to one, or some agent does not reach all others.
+
+    Examples
+    --------
+    >>> perron([[0.5, 0.5], [0.25, 0.75]]).round(3)
     array([0.333, 0.667])
     """
-    # Any row of the inverse's adjugate would do; with one equation more it is unique.
-    equations = np.vstack([W.T - np.eye(len(W)), np.ones(len(W))])
-    found: Weights = np.linalg.lstsq(equations, np.eye(len(W) + 1)[-1], rcond=None)[0]
-    return found
+    A = square(W).copy()
+    if A.min() < 0 or np.abs(A.sum(1) - 1).max() > 1e-6:
+        shown = np.array2string(A.sum(1), threshold=8, edgeitems=3)
+        raise ValueError(f"W needs entries of at least 0 and rows that sum to 1, got sums {shown}")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for n in range(len(A) - 1, 0, -1):
+            A[:n, n] /= A[n, :n].sum()
+            A[:n, :n] += np.outer(A[:n, n], A[n, :n])
+        found = np.ones(1)
+        for n in range(1, len(A)):
+            found = np.append(found, found @ A[:n, n])
+    out: Weights = found / found.sum()
+    if not (np.isfinite(out).all() and out.min() > 0):
+        raise ValueError("some agent does not reach all others; use a strongly connected graph")
+    return out
 
 
 def second(W: Weights) -> float:

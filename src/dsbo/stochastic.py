@@ -165,15 +165,29 @@ def require_sums(
             raise ValueError(f"{fault}: {name} sum to {shown}; {remedy}")
 
 
-def require_balance(network: Weighted, method: Tracking) -> None:
-    """Raise a ValueError if on weights for directed graphs agents would count unequally."""
-    if network.push is not None and not method.tracking:
-        shown = np.array2string(perron(network.W), precision=3, threshold=8, edgeitems=3)
-        raise ValueError(
-            f"{type(method).__name__} does not track all directions, so on a directed graph agents "
-            f"would count as {shown}, the Perron vector of W; take a method that does: SLDBO, "
-            "AdaSDBOGT, DIAMOND, SPARKLE with 'semi-ATC-GT' on all levels, …"
-        )
+def require_balance(network: Weighted, tracking: bool, name: str) -> None:
+    """Raise a ValueError if on weights for directed graphs agents would count unequally.
+
+    Parameters
+    ----------
+    network : Network
+        Of a level.
+    tracking : bool
+        Whether what moves the level is tracked.
+    name : str
+        Of the method.
+    """
+    if network.push is None or tracking:
+        return
+    told, shares = f"{name} does not track all directions", perron(network.W)
+    if np.abs(shares * len(shares) - 1).max() < 1e-9:
+        raise ValueError(f"{told}, so PushPull is not for it; if W is doubly stochastic: Dense(W)")
+    shown = np.array2string(shares, precision=3, threshold=8, edgeitems=3)
+    raise ValueError(
+        f"{told}, so on a directed graph agents would count as {shown}, the Perron vector of W; "
+        "take a method that does: SLDBO, AdaSDBOGT, DIAMOND, SPARKLE with 'semi-ATC-GT' on all "
+        "levels, …"
+    )
 
 
 class Weighted(Protocol):
@@ -213,12 +227,3 @@ def require_connected(W: Weights, tol: float) -> None:
             f"the graph of W falls into {len(parts)} parts, one of them {min(parts)[:8]}; "
             "use a connected graph (graphs.ring, graphs.erdos_renyi, …)"
         )
-
-
-class Tracking(Protocol):
-    """What is known of a method."""
-
-    @property
-    def tracking(self) -> bool:
-        """Whether each mixed variable moves by a tracker."""
-        ...

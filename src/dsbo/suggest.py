@@ -37,7 +37,7 @@ MODEL, TRIAL = 400, 200
 """Iterations on the quadratic and on the problem."""
 BEARS, SURVIVES = 1.5, 2.0
 """How many times the steps the quadratic must bear, and how many times that of x the trial."""
-HALVINGS = 20
+HALVINGS, LOWER_HALVINGS = 20, 3
 OMEGA, NEWEST, BIAS, TERMS = 2.0, 0.2, 0.1, 20
 """Shift of decreasing steps; weight of the newest estimate in an average; bias of a Neumann series,
 and its terms at most."""
@@ -140,11 +140,16 @@ def suggest(
             if size not in sizes:
                 return
             only = ("lower",) if size == "lower" else ("lower", "upper")
-            for n in range(HALVINGS):
-                if behaves(made(times, *only)):
-                    said[size] += f", halved {n} × {why}" * (n > 0)
-                    return
-                sizes[size] /= 2
+            before = sizes[size]
+            for lower in range(1 if size == "lower" else LOWER_HALVINGS):
+                for n in range(HALVINGS):
+                    if behaves(made(times, *only)):
+                        said[size] += f", halved {n} × {why}" * (n > 0)
+                        said["lower"] += f", halved {lower} × so that x may move" * (lower > 0)
+                        return
+                    sizes[size] /= 2
+                # What the lower level hardly damps no upper step makes smaller.
+                sizes[size], sizes["lower"] = before, sizes["lower"] / 2
             raise ValueError(
                 f"{method.__name__} diverges on this problem and network, however small its "
                 f"{size} step; is the lower level bounded from below, and are its data finite?"

@@ -85,7 +85,7 @@ def sweep(
         fitted = fitting(algorithm, problem, network).levels
     swept = Swept(tuple(algorithm for algorithm, _ in runs), problem.agents)
     if fitted.x.ranks.count > 1 or not all(level.batched for level in fitted):
-        raise ValueError("a sweep needs all agents in one process: give Dense or Sparse weights")
+        raise ValueError("a sweep needs all agents in one process: give Dense, Sparse or PushPull")
     first = runs[0][0]
     if problem.g.differences and isinstance(first, Momenta) and not first.full_sum:
         raise ValueError(

@@ -175,7 +175,7 @@ class Algorithm:
                 f"{type(self).__name__} mixes everything over one graph, but x, y and z have "
                 "different ones; give one network instead of PerLevel, or use SPARKLE"
             )
-        require_balance(x, self)
+        require_balance(x, self.tracking, type(self).__name__)
 
     def init(self, x: Tensor, y: Tensor) -> Any:
         """Return the first State from equal starts ``x [n, d]`` and ``y [n, p]``.

@@ -17,7 +17,7 @@ from dsbo import mixing
 from dsbo.network.base import Mix, Network, apart
 from dsbo.network.one_peer import drawn
 from dsbo.spectra import perron
-from dsbo.stochastic import check_pair
+from dsbo.stochastic import check_pair, require_connected
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,11 @@ class PushPull(Network):
         rows       x_i <- sum_j W[i, j] x_j         an agent weighs what it receives
         trackers   t_i <- sum_j push[i, j] t_j      an agent splits what it sends
 
-    Where agents do not send on as many edges as they receive on, none of them can choose doubly
-    stochastic weights. With ``W`` alone, whose rows sum to one, agents come to agree, but on the
-    solution of a problem in which agent i counts as much as the left Perron vector of ``W`` says. A
-    tracker whose columns sum to one keeps the sum of what is tracked, and all count alike.
+    Where agents do not send on as many edges as they receive on, shares that they choose alone are
+    in general not doubly stochastic. With ``W`` alone, whose rows sum to one, agents come to agree,
+    but on the solution of a problem in which agent i counts as much as the left Perron vector of
+    ``W`` says. A tracker whose columns sum to one keeps the sum of what is tracked, and all count
+    alike.
 
     Pu et al. 2021 and Xin and Khan 2018, under each method's own directions. Derived in
     book/directed.md.
@@ -63,8 +64,8 @@ class PushPull(Network):
     """Both weights ``[2, N, N]`` of each of the C rounds."""
 
     def __post_init__(self) -> None:
-        pulls, pushes = ([W] if _is_one(W) else W for W in (self.W, self.push))
-        if len(pulls) != len(pushes) or not len(pulls):
+        pulls, pushes = _rounds("W", self.W, "row"), _rounds("push", self.push, "column")
+        if len(pulls) != len(pushes):
             raise ValueError(
                 f"W is given for {len(pulls)} rounds, push for {len(pushes)}; give both for each"
             )
@@ -75,7 +76,7 @@ class PushPull(Network):
         object.__setattr__(self, "cycle", every)
         for name, mean in zip(("W", "push"), np.mean(every, axis=0), strict=True):
             object.__setattr__(self, name, mean)
-        super().__post_init__()
+        require_connected(self.W, 1e-10)
 
     @property
     def varies(self) -> bool:  # type: ignore[override]
@@ -96,7 +97,9 @@ class PushPull(Network):
     def gain(self) -> float:
         """N times the product of the Perron vectors: by how much more than a step the mean moves.
 
-        Steps that are right with doubly stochastic weights are right here when divided by it.
+        So it is where steps are so small that mixing is much faster: then steps that are right with
+        doubly stochastic weights are right here when divided by it. For weights that change it is
+        that of their means, and near.
         """
         return self.agents * float(perron(self.W) @ perron(self.push.T))
 
@@ -112,9 +115,11 @@ class PushPull(Network):
         return PairMixer([both(*pair) for pair in self.cycle], self.turns, sent, clock)
 
 
-def _is_one(W: Any) -> bool:
-    """Say whether it is one matrix and not many."""
-    return np.ndim(W[0]) < 2
+def _rounds(name: str, W: Any, maker: str) -> list[Any]:
+    """Return the matrices of all rounds, also where there is one for all, or say what is none."""
+    if not isinstance(W, Sequence | np.ndarray | Tensor) or not len(W):
+        raise TypeError(f"{name} must be weights, as mixing.{maker}(G) makes them, got {W!r}")
+    return [W] if np.ndim(W[0]) < 2 else list(W)
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,8 @@ class DF2SA(Algorithm):
         EXTRA slightly.
     lam : float or Schedule
         Weight λ of the lower level against f, positive. The distance of x to the solution is of
-        order 1 / λ; λ times the machine epsilon is lost of the digits of its direction.
+        order 1 / λ; λ times the machine epsilon is lost of the digits of its direction. One that
+        grows is a frozen dataclass with ``__call__(t)``, so that a run can resume.
     strategy : str
         Of all levels: ``"ED"``, ``"EXTRA"``, ``"ATC-GT"``, ``"semi-ATC-GT"`` or ``"non-ATC-GT"``.
 
@@ -93,13 +94,13 @@ class DF2SA(Algorithm):
 
     @property
     def tracking(self) -> bool:  # type: ignore[override]
-        """Whether the strategy tracks, as `PushPull` asks for."""
+        """Whether the strategy tracks."""
         return self.vectors[self.strategy] == 2
 
     def require_steps(self, t: int) -> None:
         """Raise a TypeError or ValueError if a step of iteration t is none or λ is not positive."""
-        super().require_steps(t)
         positive(at(self.lam, t), f"{type(self).__name__}.lam at t = {t}")
+        super().require_steps(t)
 
     def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
         """Raise a ValueError, with a remedy, if there are several networks, or unstable weights."""

@@ -156,15 +156,15 @@ class SPARKLE(Algorithm):
 
     @property
     def tracking(self) -> bool:  # type: ignore[override]
-        """Whether all levels track, as `PushPull` asks for."""
+        """Whether all levels track."""
         return all(self.vectors[k] == 2 for k in (self.upper, self.lower, self.auxiliary))
 
     def fits(self, x: Weighted, y: Weighted, z: Weighted) -> None:
         """Raise a ValueError, with a remedy, if weights make a strategy unstable at any step."""
         strategies = (self.upper, self.lower, self.auxiliary)
-        for network in (x, y, z):
-            require_balance(network, self)
         for level, strategy, network in zip("xyz", strategies, (x, y, z), strict=True):
+            tracks = self.vectors[strategy] == 2
+            require_balance(network, tracks, f"{type(self).__name__} with {strategy} on {level}")
             require_stable(network, strategy, level)
 
     def step(self, t: int, s: Corrected, w: World) -> Corrected:
