@@ -387,7 +387,7 @@ MUTANTS = (
     ),
     Mutant(
         "push and pull: what is not tracked is let through", STOCHASTIC,
-        "network.push is not None and not method.tracking", "False", (PAIRS,),
+        "if network.push is None or tracking:", "if True:", (PAIRS,),
     ),
     Mutant(
         "peers: trackers are pulled", NETWORK_PEERS,
@@ -398,7 +398,7 @@ MUTANTS = (
     ),
     Mutant(
         "spectra: the Perron vector of the columns", "src/dsbo/spectra.py",
-        "np.vstack([W.T - np.eye(len(W))", "np.vstack([W - np.eye(len(W))", (PAIRS,),
+        "A = square(W).copy()\n    if", "A = square(W).T.copy()\n    if", (PAIRS,),
     ),
     Mutant(
         "mixing: lazy weights keep a third", M,
