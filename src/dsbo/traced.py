@@ -6,7 +6,9 @@ loops, classes. So it must be work whose Python does not look at the values of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -64,8 +66,20 @@ def compiled(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> Graph:
     if key not in _kept:
         if len(_kept) == KEPT:
             _kept.pop(next(iter(_kept)))
-        _kept[key] = torch._inductor.compile(graph, list(inputs), options=OPTIONS)
+        with _unsaid("torch.utils.cpp_extension"):  # that CUDA's tools are here and no GPU
+            _kept[key] = torch._inductor.compile(graph, list(inputs), options=OPTIONS)
     return _kept[key]
+
+
+@contextmanager
+def _unsaid(name: str) -> Iterator[None]:
+    """Silence a logger."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def nothing(*_: Tensor) -> Sequence[Tensor]:
