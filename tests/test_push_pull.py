@@ -184,6 +184,35 @@ def test_steps_are_suggested_where_the_lower_one_must_give_way():
     assert "so that x may move" in made.reasons["beta"]
 
 
+def test_trackers_that_are_pulled_lead_to_the_weighted_problem():
+    network = pair(digraph(4))
+    object.__setattr__(network, "cycle", [np.stack([network.W, network.W])])
+    state = run(SLDBO(0.1, 0.2, 0.2, radius=9.0), t2(), network, 1500, every=1500).state
+    for level, value in (("x", 0.35584604), ("y", 1.54175744), ("z", -0.11861535)):
+        np.testing.assert_allclose(getattr(state, level), value, rtol=0, atol=1e-8)
+
+
+def test_columns_alone_need_the_weights_of_push_sum():
+    c = {name: part.numpy() for name, part in t2().coefficients(shared=False).items()}
+    B, omega, none = mixing.column(digraph(4)), np.ones(4), (0.0, 0.0, 0.0)
+    S = {k: [np.zeros(1) for _ in range(4)] for k in "xyz"}
+    for _ in range(1500):
+        D = {k: [] for k in "xyz"}
+        for i in range(4):
+            x, y, z = (S[k][i] / omega[i] for k in "xyz")
+            u_x, u_y, v, J, H = oracles(c, i, x, y, *none)
+            for k, own in (("x", u_x - J @ z), ("y", v), ("z", H @ z - u_y)):
+                D[k].append(own)
+        for k, step in (("x", 0.1), ("y", 0.2), ("z", 0.2)):
+            moved = [S[k][i] - step * D[k][i] for i in range(4)]
+            S[k] = [average(B, moved, i) for i in range(4)]
+        omega = B @ omega
+    np.testing.assert_allclose(13 * omega, [12, 8, 16, 16], rtol=0, atol=1e-9)
+    want = [0.22974818, 0.24343521, 0.26147593, 0.25582727]
+    got = np.concatenate(S["x"]) / omega
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-8)
+
+
 def test_trackers_keep_their_sum():
     _, problem = quadratic(N=5, noise=0.5)
     state = run(CASES["diamond"].algorithm, problem, changing(5), 40).state
