@@ -4,6 +4,7 @@ import contextlib
 import errno
 import itertools
 import json
+import logging
 import os
 import pickle
 import re
@@ -707,6 +708,20 @@ def test_odd_methods_compile_to_what_they_are(kind, monkeypatch):
     conformance.equals(slow.state, fast.state, 1e-12)
     for name in ("rounds", "floats", "hvps"):
         assert slow[name].tolist() == fast[name].tolist()
+
+
+def test_a_missing_gpu_is_not_warned_of_where_its_tools_are(monkeypatch):
+    logger, said = logging.getLogger("torch.utils.cpp_extension"), []
+
+    def compiler(graph, *_, **__):
+        logger.warning("No CUDA runtime is found")
+        return graph
+
+    monkeypatch.setattr(logger, "handlers", [logging.Handler()])
+    monkeypatch.setattr(logger.handlers[0], "emit", said.append)
+    monkeypatch.setattr(torch._inductor, "compile", compiler)
+    run(DSOBA(**THETA), quadratic()[1], Dense(lazy_ring(5)), steps=2, compile=True)
+    assert (said, logger.disabled) == ([], False)
 
 
 def test_compiled_differences_cost_what_they_do_otherwise(monkeypatch):
