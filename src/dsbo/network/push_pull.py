@@ -46,6 +46,8 @@ class PushPull(Network):
 
     Raises
     ------
+    TypeError
+        If one of both is missing, or no matrix.
     ValueError
         If sums, signs or graphs are not such, if an agent keeps nothing of its own, or if not all
         of C graphs together lead from each agent to each.
