@@ -49,6 +49,16 @@ def test_times_are_kept_to_a_thousandth_of_a_second(tmp_path):
         assert file["seconds"].dtype == np.float32
 
 
+def test_how_far_agents_are_apart_is_kept_in_single_precision(tmp_path):
+    rows = [{"consensus_x": value} for value in (0.1, 1e-50, 1e38, 1e39, math.nan)]
+    path = record.write(tmp_path / "all.npz", {"one": Trace(rows[:3])}, {})
+    with np.load(path) as file:
+        assert file["consensus_x"].dtype == np.float32
+    held = record.read(record.write(path, {"one": Trace(rows)}, {})).traces["one"]
+    want = [float(np.float32(0.1)), 0.0, float(np.float32(1e38)), 1e39, math.nan]
+    assert repr(held["consensus_x"].tolist()) == repr(want)
+
+
 def test_equal_records_are_equal_files(tmp_path):
     first, second = (record.write(tmp_path / f"{k}.npz", TRACES, KEPT) for k in "ab")
     assert first.read_bytes() == second.read_bytes()

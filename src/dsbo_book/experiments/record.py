@@ -76,6 +76,9 @@ class Record(NamedTuple):
 def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]) -> Path:
     """Write a record, atomically.
 
+    Times are kept to 1/1024 s, and how far agents are apart in single precision: neither is a
+    result to the last digit, and they would be half of the file.
+
     Parameters
     ----------
     path : path
@@ -103,8 +106,10 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
         runs.append({**run, "provenance": trace.provenance})
         for column in own:
             columns.setdefault(column, []).extend(row[column] for row in trace.rows)
-    if "seconds" in columns:
-        columns["seconds"] = [_ticks(value) for value in columns["seconds"]]
+    for column, values in columns.items():
+        short = _ticks if column == "seconds" else _single
+        if column == "seconds" or column.startswith("consensus"):
+            columns[column] = [short(value) for value in values]
     told = json.dumps({"format": FORMAT, "runs": runs}, sort_keys=True, ensure_ascii=False)
     path = Path(path)
     with replacing(path) as part, zipfile.ZipFile(part, "w") as file:
@@ -182,6 +187,13 @@ def _ticks(seconds: Any) -> Any:
     """Return a time of whole ticks; what is no finite number stays, for `_column` to judge."""
     finite = isinstance(seconds, numbers.Real) and math.isfinite(seconds)
     return round(seconds * TICKS) / TICKS if finite else seconds
+
+
+def _single(value: Any) -> Any:
+    """Return a number in single precision; what does not fit stays."""
+    if not isinstance(value, float) or not abs(value) < float(np.finfo(np.float32).max):
+        return value
+    return float(np.float32(value))
 
 
 def _column(name: str, values: list[Any]) -> NDArray[Any]:
