@@ -138,7 +138,7 @@ def test_a_sweep_in_which_all_diverge_ends():
         ([(METHOD, -1)], Dense(lazy_ring(5)), "seed must be at least 0, got -1"),
         ([(METHOD, 2**63)], Dense(lazy_ring(5)), r"seed must be below 2\*\*63"),
         ([(SOBA(0.1, 0.1, 0.1, 0.5), 0), (SOBA(0.1, 0.1, 0.1), 0)], None, "which schedules"),
-        ([(METHOD, 0)], Peers(lazy_ring(5)), "give Dense or Sparse"),
+        ([(METHOD, 0)], Peers(lazy_ring(5)), "give Dense, Sparse or PushPull"),
     ],
 )
 def test_what_is_no_sweep_is_refused(runs, network, says):
