@@ -6,7 +6,7 @@ import pytest
 import torch
 from cases import STEPS, lazy_ring, quadratic
 
-from dsbo import DSOBA, Algorithm, Dense, Problem, conformance, run
+from dsbo import DSOBA, SLDBO, Algorithm, Dense, Problem, conformance, run
 
 W = lazy_ring(5)
 
@@ -55,6 +55,13 @@ class Greedy(DSOBA):
         return super().step(t, s, w)
 
 
+@dataclass(frozen=True)
+class Boastful(DSOBA):
+    """Says that it tracks."""
+
+    tracking = True
+
+
 @pytest.mark.parametrize(
     ("method", "says"),
     [
@@ -63,6 +70,7 @@ class Greedy(DSOBA):
         (Chatty, r"rounds: counted 2, declared 1"),
         (Ordered, "differs by"),
         (Greedy, "changed in place"),
+        (Boastful, "send trackers as push="),
     ],
 )
 def test_a_method_that_does_not_conform_is_refused(method, says):
@@ -110,6 +118,7 @@ def test_a_class_without_a_cost_or_a_form_of_its_state_is_told():
 
 def test_each_check_says_what_it_found():
     _, problem = quadratic(noise=0.5)
+    conformance.check(SLDBO(**STEPS, radius=9.0), problem, W)
     found = conformance.check(DSOBA(**STEPS), problem, W)
     assert found["resumes"] == 0
     assert found["seeds_decide"] > 0

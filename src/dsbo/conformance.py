@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
+from dsbo import mixing
 from dsbo.algorithms import Algorithm
-from dsbo.network import Dense, Sparse
+from dsbo.network import Dense, PushPull, Sparse
 from dsbo.problems import Problem
 from dsbo.run import run
 from dsbo.world import Sampler
@@ -155,6 +156,17 @@ class _Relabelled:
         return replace(self, sampler=self.sampler.to(device))
 
 
+def pushes(algorithm: Algorithm, problem: Problem) -> None:
+    """See that a method with ``tracking = True`` sends something as ``push=``."""
+    shares = mixing.lazy(mixing.average(problem.agents))
+    other = np.eye(problem.agents) / 4 + 3 * shares / 4
+    pulled, pushed = (run(algorithm, problem, PushPull(shares, W), STEPS) for W in (shares, other))
+    if all(map(torch.equal, pulled.state, pushed.state)):
+        raise Nonconforming(
+            "tracking is True, but no weights of trackers change the run; send trackers as push="
+        )
+
+
 def leaves_inputs(algorithm: Algorithm, problem: Problem, W: Weights) -> None:
     """Run, and see that starts and data stay as they were and that the State has their dtype."""
     before = [part.clone() for part in _inputs(problem)]
@@ -198,6 +210,8 @@ def check(
         tol = 1e-12 if problem.x0.dtype == torch.float64 else 1e-4
     is_a_value(algorithm)
     leaves_inputs(algorithm, problem, W)
+    if algorithm.tracking and problem.agents > 1:
+        pushes(algorithm, problem)
     return {
         "networks_agree": networks_agree(algorithm, problem, W, tol),
         "ignores_labels": ignores_labels(algorithm, problem, W, tol),
