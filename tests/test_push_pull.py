@@ -274,7 +274,16 @@ def test_a_round_of_changing_graphs_counts_what_travels_in_it():
     assert len(set(network.turns)) > 1
 
 
-def test_changing_graphs_resume_sweep_and_compile_alike(tmp_path):
+def test_a_compiled_run_pushes_and_pulls(monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: graph)
+    network, (_, problem) = pair(digraph(5)), quadratic(N=5, noise=0.5)
+    for name in ("sldbo", "ATC-GT"):
+        plain, whole = (run(TRACKED[name], problem, network, 8, compile=c) for c in (False, True))
+        assert "compiling" in whole.provenance
+        conformance.equals(whole.state, plain.state, 1e-12)
+
+
+def test_runs_on_changing_graphs_resume_and_sweep(tmp_path):
     network, (_, problem) = changing(5), quadratic(N=5, noise=0.5)
     method = TRACKED["sldbo"]
     whole = run(method, problem, network, 40, seed=1).state

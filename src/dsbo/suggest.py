@@ -38,6 +38,7 @@ MODEL, TRIAL = 400, 200
 BEARS, SURVIVES = 1.5, 2.0
 """How many times the steps the quadratic must bear, and how many times that of x the trial."""
 HALVINGS, LOWER_HALVINGS = 20, 3
+"""Of a step, and of that of y where no step of x is small enough, at most."""
 OMEGA, NEWEST, BIAS, TERMS = 2.0, 0.2, 0.1, 20
 """Shift of decreasing steps; weight of the newest estimate in an average; bias of a Neumann series,
 and its terms at most."""

@@ -77,7 +77,7 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
     """Write a record, atomically.
 
     Times are kept to 1/1024 s, and how far agents are apart in single precision: neither is a
-    result to the last digit, and they would be half of the file.
+    result to the last digit, and all records travel with the package.
 
     Parameters
     ----------
@@ -106,10 +106,9 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
         runs.append({**run, "provenance": trace.provenance})
         for column in own:
             columns.setdefault(column, []).extend(row[column] for row in trace.rows)
-    for column, values in columns.items():
-        short = _ticks if column == "seconds" else _single
-        if column == "seconds" or column.startswith("consensus"):
-            columns[column] = [short(value) for value in values]
+    shorter = {"seconds": _ticks, "consensus_x": _single, "consensus_y": _single}
+    for column in shorter.keys() & columns.keys():
+        columns[column] = [shorter[column](value) for value in columns[column]]
     told = json.dumps({"format": FORMAT, "runs": runs}, sort_keys=True, ensure_ascii=False)
     path = Path(path)
     with replacing(path) as part, zipfile.ZipFile(part, "w") as file:
