@@ -166,7 +166,8 @@ def test_a_study_that_is_killed_goes_on_bitwise(tmp_path, where, how, processes,
     held = record.read(out)
     assert rows(held.traces.pop("earlier")) == rows(EARLIER["earlier"])
     for name, trace, other in zip((FIRST, SECOND), got, want, strict=True):
-        assert rows(trace) == rows(other) == rows(held.traces[name])
+        assert rows(trace) == rows(other)
+        assert rows(Trace([*map(record.shortened, trace.rows)])) == rows(held.traces[name])
         mean = read_sealed(sound / f"{name}.safetensors")[0]["xbar"]
         assert held.kept[name].tobytes() == mean.numpy().tobytes()
     if where != "record":

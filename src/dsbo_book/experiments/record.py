@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from dsbo.trace import Trace, TraceError, replacing
 from dsbo_book.data.formats import require_size, unzipped
 
-__all__ = ["FORMAT", "SUFFIX", "Record", "read", "write"]
+__all__ = ["FORMAT", "SUFFIX", "Record", "read", "shortened", "write"]
 
 FORMAT = 2
 SUFFIX = ".npz"
@@ -76,8 +76,7 @@ class Record(NamedTuple):
 def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]) -> Path:
     """Write a record, atomically.
 
-    Times are kept to 1/1024 s, and how far agents are apart in single precision: neither is a
-    result to the last digit, and all records travel with the package.
+    Every row is kept as `shortened` gives it.
 
     Parameters
     ----------
@@ -104,11 +103,9 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
             raise ValueError(f"the rows of {name} do not all have the columns {', '.join(own)}")
         run = {"name": name, "rows": len(trace.rows), "columns": own, "kept": name in kept}
         runs.append({**run, "provenance": trace.provenance})
-        for column in own:
-            columns.setdefault(column, []).extend(row[column] for row in trace.rows)
-    shorter = {"seconds": _ticks, "consensus_x": _single, "consensus_y": _single}
-    for column in shorter.keys() & columns.keys():
-        columns[column] = [shorter[column](value) for value in columns[column]]
+        for row in map(shortened, trace.rows):
+            for column, value in row.items():
+                columns.setdefault(column, []).append(value)
     told = json.dumps({"format": FORMAT, "runs": runs}, sort_keys=True, ensure_ascii=False)
     path = Path(path)
     with replacing(path) as part, zipfile.ZipFile(part, "w") as file:
@@ -119,6 +116,16 @@ def write(path: str | Path, traces: Mapping[str, Trace], kept: Mapping[str, Any]
             _write_array(file, f"xbar/{name}", np.asarray(xbar))
         require_size(file, LARGEST)
     return path
+
+
+def shortened(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a trace as a record keeps it.
+
+    Times to 1/1024 s, and how far agents are apart in single precision: neither is a result to the
+    last digit, and all records travel with the package.
+    """
+    shorter = {"seconds": _ticks, "consensus_x": _single, "consensus_y": _single}
+    return {**row, **{name: shorter[name](row[name]) for name in shorter.keys() & row.keys()}}
 
 
 def read(path: str | Path) -> Record:
