@@ -248,6 +248,13 @@ def suggested(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mistuned(session: nox.Session) -> None:
+    """Compare steps up to a hundred times too short and too long, of D-SOBA and of AdaSDBO-GT."""
+    install(session, "-e", ".[book,site,test]")
+    session.run("python", "bench/mistuned.py", *session.posargs)
+
+
+@nox.session(default=False)
 def vacuous(session: nox.Session) -> None:
     """Evaluate every claim again with its right side made wrong; it must not hold."""
     install(session, "-e", ".[book,site,test]")

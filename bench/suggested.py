@@ -15,8 +15,9 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -26,6 +27,8 @@ from tqdm import tqdm
 from vacuous import commit, write
 
 from dsbo import Diverged, run, suggest
+from dsbo.algorithms import Algorithm
+from dsbo.problems import Problem
 from dsbo.tune import score
 from dsbo_book.experiments import EXPERIMENTS
 from dsbo_book.experiments.study import Cell, Start
@@ -39,22 +42,32 @@ TOLD = ("problem", "dataset", "heterogeneity")
 
 
 def main() -> int:
-    """Run the experiments asked for and store a row for each method and problem."""
-    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Store a row for each method and problem; exit with 1 if a suggestion diverges."""
+    return int(any(row["gap"] is None for row in made(STORED, cases, compared, __doc__)))
+
+
+def made(
+    path: Path,
+    cases: Callable[[str], Iterator[tuple[Cell, Start]]],
+    compared: Callable[[Cell, Start], dict[str, Any]],
+    told: str,
+) -> list[dict[str, Any]]:
+    """Run the experiments that the command line asks for, store a row for each case, return all."""
+    words = argparse.ArgumentParser(description=told.splitlines()[0])
     words.add_argument("only", nargs="*", help="names of experiments")
     only = words.parse_args().only
     torch.set_num_threads(1)
-    known = json.loads(STORED.read_text("utf-8"))["rows"] if STORED.exists() else []
+    known = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
     names = [name for name in EXPERIMENTS if "tuning" not in name and name not in NO_NEWS]
     for name in tqdm([n for n in names if not only or n in only], unit="experiment"):
         known = [row for row in known if row["experiment"] != name]
-        for cell, start in tqdm(list(cases(name)), desc=name, unit="method"):
+        for cell, start in tqdm(list(cases(name)), desc=name, unit="case"):
             row = {"experiment": name, "method": cell["method"], **compared(cell, start)}
             tqdm.write(str(row))
             known.append(row)
-        order = sorted(known, key=lambda row: names.index(row["experiment"]))
-        write(STORED, {"commit": commit(), "seeds": SEEDS, "rows": order})
-    return int(any(row["gap"] is None for row in known))
+        known.sort(key=lambda row: names.index(row["experiment"]))
+        write(path, {"commit": commit(), "seeds": SEEDS, "rows": known})
+    return known
 
 
 NO_NEWS = ("logistic-theta", "logistic-size")
@@ -83,36 +96,13 @@ def compared(cell: Cell, start: Start) -> dict[str, Any]:
     problem, tuned = start.problem(), start.algorithm
     method = type(tuned)
     own = [f.name for f in fields(method) if f.init and f.name not in method.roles]
-
-    def loss(_: Any, problem: Any, state: Any) -> dict[str, float]:
-        x, y, shared = state.x, state.y, method.shared_lower
-        if problem.exact is not None:
-            best, _ = problem.lower_solution(x.mean(0), shared)
-            y = best.expand(len(x), -1)
-        return {"loss": problem.upper_loss(x, y, shared)}
-
-    def reached(algorithm: Any) -> tuple[float, float]:
-        """Return the losses at the start and over the last quarter of the rows, means of seeds."""
-        found = []
-        for seed in range(SEEDS if problem.p <= SMALL else 1):
-            try:
-                trace = run(
-                    algorithm, problem, start.network, start.steps, seed,
-                    max(1, start.steps // 20), progress=False, measure=loss,
-                )  # fmt: skip
-            except Diverged:
-                return math.nan, math.inf
-            found.append((trace.rows[0]["loss"], score(trace, "loss")))
-        first, last = map(fmean, zip(*found, strict=True))
-        return first, last
-
     began = time.perf_counter()
     found = suggest(
         method, problem, start.network, False, **{name: getattr(tuned, name) for name in own}
     )
     seconds = time.perf_counter() - began
-    first, by_hand = reached(tuned)
-    _, by_rule = reached(found.algorithm)
+    first, by_hand = reached(tuned, problem, start)
+    _, by_rule = reached(found.algorithm, problem, start)
     gap = (first - by_rule) / (first - by_hand) if math.isfinite(by_rule) else None
     alpha = getattr(found.algorithm, "alpha", None)
     return {
@@ -126,6 +116,38 @@ def compared(cell: Cell, start: Start) -> dict[str, Any]:
         "alpha_tuned": alpha and tuned.alpha(0),
         "seconds": round(seconds, 1),
     }
+
+
+def reached(
+    algorithm: Algorithm, problem: Problem, start: Start, rows: int = 20
+) -> tuple[float, float]:
+    """Return the losses at the start and over the last quarter of the rows, means of seeds.
+
+    The last is infinite where a run diverged or left x so far off that y*(x) cannot be found.
+    """
+    shared, found = algorithm.shared_lower, []
+
+    def loss(_: Any, problem: Any, state: Any) -> dict[str, float]:
+        x, y = state.x, state.y
+        if problem.exact is not None:
+            try:
+                best, _ = problem.lower_solution(x.mean(0), shared)
+            except ValueError:
+                return {"loss": math.nan}
+            y = best.expand(len(x), -1)
+        return {"loss": problem.upper_loss(x, y, shared)}
+
+    for seed in range(SEEDS if problem.p <= SMALL else 1):
+        try:
+            trace = run(
+                algorithm, problem, start.network, start.steps, seed,
+                max(1, start.steps // rows), progress=False, measure=loss,
+            )  # fmt: skip
+        except Diverged:
+            return math.nan, math.inf
+        found.append((trace.rows[0]["loss"], score(trace, "loss")))
+    first, last = map(fmean, zip(*found, strict=True))
+    return first, last
 
 
 if __name__ == "__main__":
