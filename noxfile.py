@@ -143,6 +143,9 @@ def browser(session: nox.Session) -> None:
 def downloads(session: nox.Session) -> None:
     """Run every notebook of the built book as a reader does who downloads it, by its first cell.
 
+    One that touches no file and no other process runs as far as its imports: the rest of it is
+    what ``nox -s book`` ran.
+
     In an environment with PyTorch and Jupyter, as Colab is; git is told that the repository which
     the first cell names is this one, at its last commit.
     """
