@@ -3,10 +3,10 @@
     nox -s mistuned               all experiments at quick scale
     nox -s mistuned -- domains    those; the others keep what is stored
 
-On each problem of an experiment that runs D-SOBA, with the data of its first cell, D-SOBA takes
-multiples of its tuned steps, and AdaSDBO-GT the same multiples of 1 as its constant. The rows go to
-``book/records/mistuned.json``, which the page `adaptive` shows. Lengths, seeds and losses are those
-of ``nox -s suggested``, the last at the end of the run.
+On each problem of an experiment that runs D-SOBA, with the data and the graph of its first cell,
+D-SOBA takes multiples of its α, β and γ, and AdaSDBO-GT the same multiples of 1 as its constant.
+The rows go to ``book/records/mistuned.json``, which the page `adaptive` shows. Lengths, seeds and
+losses are those of ``nox -s suggested``, but a run is judged by its last row alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def times(factor: float, step: Schedule) -> Schedule:
 
 
 def compared(cell: Cell, start: Start) -> dict[str, Any]:
-    """Return the loss at the start and at the end, by factor; None where a run diverged."""
+    """Return the loss at the start and at the end, by factor; None where none was found."""
     problem, tuned = start.problem(), start.algorithm
     assert isinstance(tuned, DSOBA)
     steps = {name: getattr(tuned, name) for name in set(tuned.schedules) - set(tuned.shares)}

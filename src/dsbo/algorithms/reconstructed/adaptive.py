@@ -57,8 +57,8 @@ class AdaSDBO(Algorithm):
     Parameters
     ----------
     c : float or Schedule
-        What all three steps are multiplied by. One that is too small costs more than one that is
-        too large, which the sums of norms make up for.
+        What all three steps are multiplied by. One that is too small slows x exponentially; one
+        that is too large spoils the start, which the sums of norms make up for in time.
     """
 
     c: float | Schedule = 1.0
